@@ -23,7 +23,17 @@ __all__ = ["ICONS", "STATIC", "WORDS", "Renderer", "static_version"]
 STATIC: Final = Path(__file__).parent / "static"
 
 _BASE: Final = "base.html"
-_PARTS: Final = ("bar", "csrf_field", "lineage_row", "icon", "legend", "spark", "state", "why_chain")
+_PARTS: Final = (
+    "bar",
+    "csrf_field",
+    "lineage_row",
+    "icon",
+    "legend",
+    "spark",
+    "state",
+    "waiting_row",
+    "why_chain",
+)
 """The macros of `parts.html`."""
 
 _ROWS: Final = ("asset_row",)

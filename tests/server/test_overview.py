@@ -129,3 +129,26 @@ async def test_the_address_says_which_assets_are_shown(visit, query, shown):
         page = (await visitor.get(f"/assets{query}")).text
         assert [name for name in ("raw", "delays", "report") if f'<tr id="asset-{name}">' in page] == shown
         assert "<script>" not in page.partition("<main")[2].partition("</main>")[0]
+
+
+async def test_a_signal_that_is_waited_for_needs_somebody(visit):
+    """It is counted beside the approvals, on every page, and its asset is drawn as waiting."""
+    pipeline = Pipeline("bank")
+
+    @pipeline.asset
+    async def register(context) -> int:
+        return context.signal("faa-register", timeout=7200.0)
+
+    async with visit(pipeline) as visitor:
+        run = await visitor.runtime.submit("register")
+        async for event in run.events():
+            if event.kind == "run.waiting":
+                break
+        page = (await visitor.get("/")).text
+        assert "1 step waits for a signal" in page
+        assert "register waits for signal faa-register" in page
+        assert "Fails without it in 1 h" in page
+        assert '<span class="tag wait">1</span>' in page
+        assert '<span class="dot">1</span>' in page
+        row = page.partition('<tr id="asset-register">')[2].partition("</tr>")[0]
+        assert ("waiting" in row, 'class="f-wait"' in row) == (True, True)

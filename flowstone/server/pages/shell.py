@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
+from flowstone.server.views.waiting import answers_awaited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +73,7 @@ async def shell_values(asked: Asked) -> Mapping[str, Any]:
     """The values that every template may use."""
     runtime = asked.runtime
     under_way = await runtime.runs(status=(Status.RUNNING, Status.QUEUED), limit=_MOST)
-    waiting = await runtime.approvals(limit=_MOST)
+    waiting = await answers_awaited(runtime)
     return {
         "navigation": NAVIGATION,
         "keys": KEYS,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import ApprovalNotFound, ArgumentError
 from flowstone.server.pages.page import Page
-from flowstone.server.views.waiting import DECIDED, by_itself, following, question_of, shapes
+from flowstone.server.views.waiting import DECIDED, following, question_of, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
     listed = await _listed(asked)
     pending: Sequence[Approval] = listed["pending"]
     if pending and asked.query.get("select") != "none" and not listed["decided"]:
-        found = listed | await _one(asked, pending[0].id, listed["waits"])
+        found = listed | await _one(asked, pending[0].id, ())
         return found | {"live_path": f"/live/waiting/{pending[0].id}"}
     which = "decided" if listed["decided"] else "open"
     return listed | {
@@ -52,7 +52,7 @@ async def load_one(asked: Asked) -> Mapping[str, Any]:
     if _ID.fullmatch(wait_id) is None:
         raise ApprovalNotFound(f"Nothing that waits has the id {wait_id!r:.100}.")
     listed = await _listed(asked)
-    return listed | await _one(asked, wait_id, listed["waits"])
+    return listed | await _one(asked, wait_id, (*listed["signals"], *listed["waits"]))
 
 
 async def _listed(asked: Asked) -> dict[str, Any]:
@@ -66,7 +66,8 @@ async def _listed(asked: Asked) -> dict[str, Any]:
         "shows_decided": decided,
         "last": answered[0] if answered else None,
         "pending": pending,
-        "waits": by_itself(waits),
+        "signals": [each for each in waits if each.kind == "signal"],
+        "waits": [each for each in waits if each.kind == "sleep"],
         "shapes": shapes,
         "opened": "id" in asked.path,
     }

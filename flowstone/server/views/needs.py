@@ -1,4 +1,4 @@
-"""What needs somebody: what failed, what waits for an answer, what is overdue, and what was given up."""
+"""What needs somebody: what failed, what waits for an answer or a signal, what is overdue, what was given up."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from flowstone.counting import count
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
 from flowstone.server.addresses import launch_path, partition_path
+from flowstone.server.views.waiting import answers_awaited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from flowstone.runs.asset_freshness import FreshnessStatus
     from flowstone.runs.automation_status import AutomationStatus
     from flowstone.runs.records import Materialization, RunRecord, StepKey
-    from flowstone.runs.waits import Approval
+    from flowstone.runs.waits import WaitingStep
     from flowstone.runtime.runtime import Runtime
     from flowstone.server.pages.page import Asked
     from flowstone.server.views.asset_rows import AssetTable
@@ -51,7 +52,7 @@ class Needs:
         failed: Some of the partitions that failed.
         more_failed: How many more there are.
         runs: Runs that failed without a partition that did, and after which none of their asset has succeeded.
-        approvals: What somebody is to approve.
+        waits: What somebody is to approve, and the signals that are to be sent.
         overdue: Assets that are overdue.
         given_up: Automations that too many failures have paused.
     """
@@ -60,14 +61,14 @@ class Needs:
     failed: Sequence[FailedStep]
     more_failed: int
     runs: Sequence[RunRecord]
-    approvals: Sequence[Approval]
+    waits: Sequence[WaitingStep]
     overdue: Sequence[FreshnessStatus]
     given_up: Sequence[AutomationStatus]
 
     @property
     def number(self) -> int:
         """How many there are."""
-        parts = (self.failed, self.runs, self.approvals, self.overdue, self.given_up)
+        parts = (self.failed, self.runs, self.waits, self.overdue, self.given_up)
         return self.more_failed + sum(map(len, parts))
 
 
@@ -85,8 +86,8 @@ async def read_needs(
     runtime = asked.runtime
     keys = _failed_keys(table)
     number = sum(states.counts.get(Status.FAILED, 0) for states in table.states.values())
-    approvals, failed = await asyncio.gather(
-        runtime.approvals(limit=1000),
+    waits, failed = await asyncio.gather(
+        answers_awaited(runtime),
         asyncio.gather(*(_failed_step(runtime, *key) for key in keys)),
     )
     runs = _failed_runs(newest)
@@ -95,11 +96,11 @@ async def read_needs(
         each for each in automations if each.paused and each.paused_by is None and each.failure is not None
     ]
     return Needs(
-        _sentence(number, keys, runs, len(approvals), len(overdue), len(given_up)),
+        _sentence(number, keys, runs, waits, len(overdue), len(given_up)),
         [each for each in failed if each is not None],
         number - len(keys),
         runs[:_SHOWN],
-        approvals[:_SHOWN],
+        waits[:_SHOWN],
         overdue[:_SHOWN],
         given_up[:_SHOWN],
     )
@@ -138,7 +139,7 @@ def _sentence(
     failed: int,
     keys: Sequence[StepKey],
     runs: Sequence[RunRecord],
-    approvals: int,
+    waits: Sequence[WaitingStep],
     overdue: int,
     given_up: int,
 ) -> list[tuple[str, str, str]]:
@@ -150,9 +151,11 @@ def _sentence(
         parts.append(("fail", f"{count(len(runs), 'run')} failed", "#needs"))
     if given_up:
         parts.append(("fail", f"{count(given_up, 'automation')} gave up", "#needs"))
-    if approvals:
-        verb = "waits" if approvals == 1 else "wait"
-        parts.append(("wait", f"{count(approvals, 'step')} {verb} for an answer", "/waiting"))
+    for kind, what in (("approval", "an answer"), ("signal", "a signal")):
+        number = sum(each.kind == kind for each in waits)
+        if number:
+            verb = "waits" if number == 1 else "wait"
+            parts.append(("wait", f"{count(number, 'step')} {verb} for {what}", "/waiting"))
     if overdue:
         verb = "is" if overdue == 1 else "are"
         parts.append(("wait", f"{count(overdue, 'asset')} {verb} overdue", "#needs"))

@@ -41,15 +41,15 @@ _UNITS: Final = (
 
 
 async def under_way(runtime: Runtime) -> Mapping[str, Mapping[str | None, Status]]:
-    """The steps that run, are to begin, or wait for an answer, by asset and encoded partition key."""
+    """The steps that run, are to begin, or wait for something, by asset and encoded partition key."""
     found: dict[str, dict[str | None, Status]] = {}
     nodes = [node for node in await runtime.nodes() if node.alive]
     for node in nodes:
         for queued in node.queued:
             found.setdefault(queued.asset, {})[queued.partition_key] = Status.QUEUED
-    for approval in await runtime.approvals(limit=1000):
-        key = None if approval.partition is None else encode_partition(approval.partition)
-        found.setdefault(approval.asset, {})[key] = Status.WAITING
+    for wait in await runtime.waits(limit=1000):
+        key = None if wait.partition is None else encode_partition(wait.partition)
+        found.setdefault(wait.asset, {})[key] = Status.WAITING
     for node in nodes:
         for running in node.running:
             found.setdefault(running.asset, {})[running.partition_key] = Status.RUNNING

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from flowstone.runs.waits import Approval, ApprovalStatus, WaitingStep
     from flowstone.runtime.runtime import Runtime
 
-__all__ = ["DECIDED", "Question", "by_itself", "following", "question_of", "shapes"]
+__all__ = ["DECIDED", "Question", "answers_awaited", "following", "question_of", "shapes"]
 
 DECIDED: Final[tuple[ApprovalStatus, ...]] = ("approved", "rejected", "expired", "cancelled")
+_WAITS: Final = 1_000
 _EARLIER: Final = 8
 _LOOKED_AT: Final = 50
 _CELLS: Final = 6
@@ -125,6 +126,6 @@ def _said(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def by_itself(waits: Sequence[WaitingStep]) -> list[WaitingStep]:
-    """Those that nobody has to decide."""
-    return [each for each in waits if each.kind != "approval"]
+async def answers_awaited(runtime: Runtime) -> list[WaitingStep]:
+    """What goes on only when somebody, or something outside, answers: approvals and signals."""
+    return [each for each in await runtime.waits(limit=_WAITS) if each.kind != "sleep"]
