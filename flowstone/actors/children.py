@@ -13,7 +13,7 @@ import asyncio
 import math
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 
 from flowstone.actors.actor import Actor, ActorProcess
 from flowstone.actors.child import Child, shutdown_time, without_make
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from flowstone.actors.supervisor_context import SupervisorContext
 
 __all__ = ["Children", "Entry", "cause", "start_failed"]
+
+_REMEMBERED: Final = 20  # Restarts of a child of which it is known when they were.
 
 Between: TypeAlias = Literal["stopped", "restarting", "ignored"]
 
@@ -63,6 +65,7 @@ class Entry:
         "previous",
         "process",
         "ref",
+        "restart_times",
         "restarted",
         "restarts",
     )
@@ -79,6 +82,8 @@ class Entry:
         self.restarts = 0
         self.restarted: tuple[datetime, str] | None = None
         """When it was restarted last, and why it had to be; empty where that was for another one's sake."""
+        self.restart_times: tuple[datetime, ...] = ()
+        """When its last restarts were, the oldest first."""
         self.kind = "actor"
 
     @property
@@ -95,6 +100,12 @@ class Entry:
             change = 1 if after else -1
             self._counts.significant += change * self.child.significant
             self._counts.dynamic += change * self.dynamic
+
+    def note_restart(self, at: datetime, why: str) -> None:
+        """It was restarted; why it had to be is empty where that was for another one's sake."""
+        self.restarts += self.process is not None
+        self.restarted = at, why
+        self.restart_times = (*self.restart_times[1 - _REMEMBERED :], at)
 
     def forget_make(self) -> None:
         """A temporary child runs: nobody will make another, so what `make` holds may go."""
@@ -145,7 +156,7 @@ class Entry:
         if self.restarted is None:
             return info
         at, why = self.restarted
-        return replace(info, restarted_at=at, crash=why)
+        return replace(info, restarted_at=at, crash=why, restart_times=self.restart_times)
 
 
 class Children:

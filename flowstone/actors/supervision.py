@@ -231,8 +231,7 @@ class SupervisorProcess(TaskProcess):
                 self.own.report("start_failed", each.child.name, Crashed(failed))
                 self._tell(TryAgain(each, failed))
                 return None
-            each.restarts += each.process is not None
-            each.restarted = self.own.clock.now(), describe(error) if each is entry else ""
+            each.note_restart(self.own.clock.now(), describe(error) if each is entry else "")
         return None
 
     def _give_up(self, entry: Entry, error: BaseException) -> Exit:

@@ -31,6 +31,7 @@ class ProcessInfo:
         max_restarts: Of a supervisor, how many restarts it allows ...
         within: ... in so many seconds; None of others, as is `max_restarts`.
         recent_restarts: Of a supervisor, how many it counts at this instant.
+        restart_times: When its last restarts were (aware, UTC), the oldest first; at most 20 are remembered.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ProcessInfo:
     max_restarts: int | None = None
     within: float | None = None
     recent_restarts: int = 0
+    restart_times: tuple[datetime, ...] = ()
 
     def __repr__(self) -> str:
         return "\n".join(self._draw("", ""))

@@ -86,6 +86,7 @@ def context_of(
             logging.getLevelNamesMapping()[settings.log_level.upper()],
             _number_of(node),
         ),
+        begun_at=clock.now(),
         memory=store.state if type(store) is MemoryStore else None,
     )
 

@@ -13,6 +13,7 @@ from flowstone.runtime.services.failure_log import FAILURES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
     from random import Random
     from typing import Any
 
@@ -59,9 +60,9 @@ class RuntimeContext:
     `io` and `resources` hold the processes that run at this moment; each enters and leaves by itself, so a
     restart of any supervisor above it changes nothing for those who look it up. `notifications` and `peers` are
     silent and empty where no other node shares the store. `memory` is what a `MemoryStore`, and no other,
-    remembers: its steps need not wait for it. `suspending` names the assets whose functions have been seen to wait
-    for something: to begin one of them in the turn of its start gains nothing. `automation_problems` says of
-    automations that this node drives, by name, what does not work at present.
+    remembers: its steps need not wait for it. `begun_at` is when the runtime was entered. `suspending` names the
+    assets whose functions have been seen to wait for something: to begin one of them in the turn of its start gains
+    nothing. `automation_problems` says of automations that this node drives, by name, what does not work at present.
     """
 
     node: str
@@ -85,6 +86,7 @@ class RuntimeContext:
     recent: RecentSuccesses
     origins: Origins
     logs: AttemptLogs
+    begun_at: datetime
     memory: History | None = None
     suspending: set[str] = field(default_factory=set)
     automation_problems: dict[str, str] = field(default_factory=dict)

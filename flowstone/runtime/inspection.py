@@ -487,6 +487,7 @@ class Inspection:
                 ctx.settings.max_concurrency,
                 sum(not run.over for run in self._runs.live.values()),
                 self._shown_tree() if trees else None,
+                ctx.begun_at,
             ),
         )
 

@@ -60,7 +60,7 @@ class Renderer:
             undefined=StrictUndefined,
         )
         self._environment.filters.update(
-            ago=ago, clock=clock, lasted=lasted, number=number, partition=partition_label
+            ago=ago, clock=clock, lasted=lasted, number=number, partition=partition_label, size=size
         )
         self._environment.globals.update(
             step=step_label,
@@ -142,6 +142,15 @@ ICONS: Final[Mapping[str, str]] = {
 def number(value: float) -> str:
     """`12,345`."""
     return f"{value:,}"
+
+
+def size(number_of_bytes: int) -> str:
+    """`412 MB`, `3.2 kB`."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if number_of_bytes >= unit:
+            amount = number_of_bytes / unit
+            return f"{amount:.1f} {name}" if amount < 9.95 else f"{amount:,.0f} {name}"
+    return f"{number_of_bytes} B"
 
 
 def lasted(seconds: float | None) -> str:

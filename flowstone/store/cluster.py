@@ -80,6 +80,9 @@ class NodeReport:
         running_count: How many steps run on it, those of `running` and those that are left out.
         queued_count: How many are to begin on it, likewise.
         heard: The last who watches that it has heard of; see `Cluster.watch_nodes`.
+        memory: Bytes of memory that its process holds, or None if that is not known. It changes all the time, so
+            two reports that differ in it, or in the next one, say the same.
+        load: How busy its machine is, of 1.0 in all, or None.
     """
 
     store: str | None = None
@@ -92,6 +95,8 @@ class NodeReport:
     running_count: int = 0
     queued_count: int = 0
     heard: int = 0
+    memory: int | None = field(default=None, compare=False)
+    load: float | None = field(default=None, compare=False)
 
 
 @frozen

@@ -261,6 +261,22 @@ async def test_a_tree_says_why_and_when_a_child_was_restarted(tree, clock):
             "ValueError: no such bucket",
             "ValueError: later",
         ]
+        later = clock.now()
+        times = [child.restart_times for child in root.tree().children]
+        assert times == [(), (at,), (at, later)]
+
+
+async def test_a_tree_remembers_the_last_restarts_of_a_child(tree, clock):
+    """Twenty of them, however many there were."""
+    async with tree([Child("a", Probe)], max_restarts=100, within=1.0) as root:
+        for _ in range(25):
+            crash(root, "a")
+            await clock.settle()
+            await clock.advance(1.1)
+        (info,) = root.tree().children
+        assert (info.restarts, len(info.restart_times)) == (25, 20)
+        assert info.restart_times[-1] == info.restarted_at
+        assert list(info.restart_times) == sorted(info.restart_times)
 
 
 async def test_failed_restarts_exhaust_the_limit(tree):

@@ -36,7 +36,13 @@ def sensors(**more):
         detail="rest_for_one",
         children=[
             process("clock"),
-            process("landing", restarts=3, restarted_at=NOW - AGO, crash="OSError: s3 <b>"),
+            process(
+                "landing",
+                restarts=3,
+                restarted_at=NOW - AGO,
+                crash="OSError: s3 <b>",
+                restart_times=(NOW - timedelta(hours=2), NOW - timedelta(minutes=30), NOW - AGO),
+            ),
             process("callback", "actor", restarts=3, restarted_at=NOW - AGO + timedelta(milliseconds=12)),
         ],
         **more,
@@ -52,11 +58,18 @@ def test_what_has_just_crashed_and_what_it_took_along_stand_out():
         ("callback", "took", "restarted with it"),
     ]
     later = rows_of(tree, NOW + timedelta(minutes=1))
-    assert [(row.shape, row.restarted) for row in later[3:]] == [("", "1 min ago"), ("", "1 min ago")]
-    assert rows_of(tree, NOW + timedelta(hours=2))[3].restarted == ""
+    assert [row.shape for row in later[3:]] == ["", ""]
     (crash,) = crashes_of(tree, NOW)
     assert (crash.process.name, crash.above.name, crash.along) == ("landing", "sensors", ["callback"])
     assert crashes_of(tree, NOW + timedelta(hours=2)) == []
+
+
+def test_restarts_of_the_last_hour_are_marks_on_a_lane():
+    """The newest at its right end; what is longer ago has left it."""
+    tree = process("runtime", "supervisor", children=[sensors()])
+    assert rows_of(tree, NOW)[3].marks == [43.5, 86.9]
+    assert rows_of(tree, NOW + timedelta(minutes=45))[3].marks == [21.7]
+    assert [row.marks for row in rows_of(tree, NOW)[:3]] == [[], [], []]
 
 
 def test_a_process_that_is_being_restarted_has_crashed():
@@ -158,6 +171,9 @@ async def test_a_silent_node_shows_its_last_tree_and_says_of_when(visit, monkeyp
         retried={"r1": "its store was away"},
         tree=process("runtime", "supervisor", children=[process("<b>watchman")]),
         tree_at=NOW,
+        started_at=NOW - timedelta(days=6, hours=4),
+        memory=412_000_000,
+        load=0.42,
     )
     whole = Runtime.nodes
 
@@ -168,6 +184,7 @@ async def test_a_silent_node_shows_its_last_tree_and_says_of_when(visit, monkeyp
     async with visit(shop()) as visitor:
         page = (await visitor.get("/system/boreas%2F2")).text
         assert "as of 15:10:24" in page
+        assert ("412 MB · up " in page, "load 42 %" in page, 'data-load="0.42"' in page) == (True, True, True)
         assert "silent since 15:10:24" in page
         assert "run r1 is tried again: its store was away" in page
         assert "&lt;b&gt;watchman" in page

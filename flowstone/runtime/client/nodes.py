@@ -45,6 +45,10 @@ class NodeStatus:
         unfit: Runs in the queue that it cannot run by its definitions, by id, and why.
         tree: Its supervision tree, if it was asked for and has been shown; or None.
         tree_at: When that was: it is shown when it has changed (aware, UTC); or None.
+        started_at: When it began (aware, UTC), also where no other node can share the store.
+        memory: Bytes of memory that its process holds, to the megabyte; or None if that is not known.
+        load: How busy its machine was in the last minute: 1.0 is all of its processors, more is what waited for
+            one. None if that is not known.
     """
 
     id: str
@@ -66,6 +70,9 @@ class NodeStatus:
     unfit: Mapping[str, str] = field(default_factory=dict)
     tree: ProcessInfo | None = None
     tree_at: datetime | None = None
+    started_at: datetime | None = None
+    memory: int | None = None
+    load: float | None = None
 
 
 def status_of(watched: WatchedNode) -> NodeStatus:
@@ -91,6 +98,9 @@ def status_of(watched: WatchedNode) -> NodeStatus:
         report.unfit,
         None if watched.tree is None else process_of(watched.tree),
         None if watched.tree is None else watched.tree_at,
+        watched.joined_at,
+        report.memory,
+        report.load,
     )
 
 
@@ -101,6 +111,7 @@ def status_of_itself(
     capacity: int,
     runs: int,
     tree: ProcessInfo | None,
+    started_at: datetime,
 ) -> NodeStatus:
     """What the only node of a store says."""
     from importlib.metadata import version  # noqa: PLC0415 - only who asks loads it
@@ -122,6 +133,9 @@ def status_of_itself(
         retried=report.retried,
         unfit=report.unfit,
         tree=tree,
+        started_at=started_at,
+        memory=report.memory,
+        load=report.load,
     )
 
 
@@ -132,4 +146,5 @@ def process_of(data: Mapping[str, Any]) -> ProcessInfo:
     known["abandoned"] = tuple(data.get("abandoned", ()))
     if known.get("restarted_at") is not None:
         known["restarted_at"] = datetime.fromisoformat(known["restarted_at"])
+    known["restart_times"] = tuple(map(datetime.fromisoformat, data.get("restart_times", ())))
     return ProcessInfo(**known)

@@ -151,6 +151,9 @@ class Membership:
         if report != said:
             self._said = report
             self._cluster.report(report, at_once=watched.now or _but_for_steps(report, said) != said)
+        elif (report.memory, report.load) != (said.memory, said.load):
+            self._said = report
+            self._cluster.report(report, at_once=False)
 
     @property
     def holds_others(self) -> bool:
@@ -314,6 +317,7 @@ def _make_json(data: dict[str, Any]) -> None:
     if data["restarted_at"] is not None:
         data["restarted_at"] = data["restarted_at"].isoformat()
         data["crash"] = masked(data["crash"])
+        data["restart_times"] = [at.isoformat() for at in data["restart_times"]]
     for child in data["children"]:
         _make_json(child)
 

@@ -14,6 +14,7 @@ from flowstone.masking import masked
 from flowstone.printable import one_line
 from flowstone.runs.queued_step import QueuedStep
 from flowstone.runs.running_step import RunningStep
+from flowstone.runtime.cluster.usage import load, memory
 from flowstone.store.cluster import NodeReport
 from flowstone.store.json_safe import json_safe
 
@@ -62,6 +63,8 @@ def node_report(
         running_count=len(running),
         queued_count=len(queued),
         heard=heard,
+        memory=memory(),
+        load=load(),
     )
 
 

@@ -2,7 +2,7 @@
 
 Nodes say what they do with their beats, a few times in a lease. Who wants to see it earlier says so in the store,
 for ten seconds; from then on each node says at once what has changed, at most five times a second, and shows its
-tree about twice a second if it has changed. While nobody says so, none of this costs anything.
+tree a few times a second if it has changed. While nobody says so, none of this costs anything.
 """
 
 from __future__ import annotations

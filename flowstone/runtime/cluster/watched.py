@@ -13,7 +13,7 @@ REPORT_INTERVAL: Final = 0.2
 """Seconds between two reports at least, while they are watched."""
 
 _FOR: Final = 10.0  # Seconds after the last who said so; whoever goes on watching says it again before.
-_TREE_INTERVAL: Final = 0.4
+_TREE_INTERVAL: Final = 0.2
 _TREE_SHARE: Final = 20.0  # A tree is not looked at for longer than this part of the time.
 
 

@@ -1,25 +1,28 @@
-// The supervision tree: folds what is quiet, keeps the last minute of each mailbox, and can be frozen.
+// The supervision tree: folds what is quiet, keeps the last minute of each mailbox and of each node's load, and can be frozen.
 (() => {
 const MINUTE = 60e3, POINTS = 60;
 const tree = $("#tree"), frozen = $("#frozen"), note = $("#frozen-note"), quiet = $("#quiet"), freeze = $("#freeze");
-const minutes = new Map(), opened = new Set();
+const minutes = new Map(), opened = new Set(), nodes = $("#nodes");
 
 // One point a second, the highest of it; processes that are gone are forgotten.
 function remember(rows) {
-  const now = Date.now(), seen = new Set();
-  for (const row of rows) {
-    const path = row.dataset.path, points = minutes.get(path) || minutes.set(path, []).get(path), second = Math.floor(now / 1000), last = points.at(-1), depth = +row.dataset.mail;
+  const now = Date.now(), seen = new Set(), told = rows.map(row => [row.dataset.path, +row.dataset.mail]);
+  for (const each of $$("[data-load]", nodes)) if (each.dataset.load) told.push(["node " + each.dataset.node, +each.dataset.load]);
+  for (const [path, depth] of told) {
+    const points = minutes.get(path) || minutes.set(path, []).get(path), second = Math.floor(now / 1000), last = points.at(-1);
     seen.add(path);
     if (last?.at === second) last.depth = Math.max(last.depth, depth); else points.push({ at: second, depth });
     while (points.length > POINTS || points[0].at * 1000 < now - MINUTE) points.shift();
   }
   for (const path of minutes.keys()) if (!seen.has(path)) minutes.delete(path);
 }
+function drawn(points, peak, width, look) {
+  const end = points.at(-1).at, at = p => `${(width - (end - p.at) * width / POINTS).toFixed(1)},${(16 - Math.min(1, p.depth / peak) * 14).toFixed(1)}`;
+  return `<svg width="${width}" height="18" viewBox="0 0 ${width} 18" aria-hidden="true"><polyline class="${look}" stroke-width="1.25" points="${points.map(at).join(" ")}"/></svg>`;
+}
 function line(points) {
-  const peak = Math.max(...points.map(p => p.depth)), end = points.at(-1).at;
-  if (!peak) return "";
-  const at = p => `${(56 - (end - p.at) * 56 / POINTS).toFixed(1)},${(16 - p.depth * 14 / peak).toFixed(1)}`;
-  return `<svg width="56" height="18" viewBox="0 0 56 18" aria-hidden="true"><polyline class="${peak > 9 ? "sk-wait" : "sk-ink"}" stroke-width="1.25" points="${points.map(at).join(" ")}"/></svg><span class="tiny dim num pk">${peak}</span>`;
+  const peak = Math.max(...points.map(p => p.depth));
+  return peak ? `${drawn(points, peak, 56, peak > 9 ? "sk-wait" : "sk-ink")}<span class="tiny dim num pk">${peak}</span>` : "";
 }
 function shape(rows) {
   const folded = [];
@@ -40,7 +43,9 @@ function again() {
   watch.disconnect();
   const rows = $$("tr[data-path]", tree);
   remember(rows); shape(rows);
+  for (const each of $$("[data-load]", nodes)) { const points = minutes.get("node " + each.dataset.node); if (points) each.innerHTML = drawn(points, 1, 110, "sk-ink"); }
   if (!frozen.hidden) shape($$("tr[data-path]", frozen));
+  watch.observe(nodes, { childList: true, subtree: true });
   watch.observe(tree, { childList: true, subtree: true, attributes: true, characterData: true });
 }
 document.addEventListener("click", e => {

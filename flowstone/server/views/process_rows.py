@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from flowstone.frozen import frozen
 from flowstone.masking import masked
-from flowstone.server.render import ago
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ _FRESH: Final = timedelta(minutes=1)
 """A row is tinted until its process has run for so long."""
 
 _TOLD: Final = timedelta(hours=1)
+_LANE: Final = 87
 _FOLDED: Final = 3
 _SUPERVISORS: Final = ("supervisor", "tasks")
 
@@ -36,7 +36,7 @@ class ProcessRow:
         says: What it is or does; of one that has just crashed why.
         strategy: Of a supervisor whom it restarts; else its kind.
         shape: `flash` if it has just crashed, `took` if it was restarted along with such a one, else empty.
-        restarted: When it was restarted last, as people read it; empty if that is long ago.
+        marks: Where its restarts of the last hour are on a lane, from 0 to 87, the oldest first.
         quiet: Whether it runs, nothing waits for it, and it has not been restarted lately.
         folds: How many processes are below it, if all are quiet, so that they may be folded away; else 0.
     """
@@ -47,7 +47,7 @@ class ProcessRow:
     says: str
     strategy: str
     shape: str
-    restarted: str
+    marks: Sequence[float]
     quiet: bool
     folds: int
 
@@ -98,7 +98,7 @@ def _row(process: ProcessInfo, path: str, rail: str, now: datetime) -> ProcessRo
         _says(process, shape),
         process.detail if process.kind == "supervisor" and process.detail else process.kind,
         shape,
-        ago(process.restarted_at, now) if _lately(process, now) else "",
+        _marks(process, now),
         _is_quiet(process, now),
         folds,
     )
@@ -120,6 +120,11 @@ def _shape(process: ProcessInfo, now: datetime) -> str:
     if process.restarted_at is None or now - process.restarted_at > _FRESH:
         return ""
     return "flash" if process.crash else "took"
+
+
+def _marks(process: ProcessInfo, now: datetime) -> list[float]:
+    ages = [now - at for at in process.restart_times]
+    return [round((1 - age / _TOLD) * _LANE, 1) for age in ages if timedelta() <= age <= _TOLD]
 
 
 def _lately(process: ProcessInfo, now: datetime) -> bool:

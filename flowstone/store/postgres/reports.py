@@ -52,6 +52,8 @@ def report_text(report: NodeReport) -> str:
             "running_count": report.running_count,
             "queued_count": report.queued_count,
             "heard": report.heard,
+            "memory": report.memory,
+            "load": report.load,
         }
     )
 
@@ -74,6 +76,8 @@ def report_of(text: str | None, node: str) -> NodeReport:
         said.get("running_count", len(running)),
         said.get("queued_count", len(queued)),
         said.get("heard", 0),
+        said.get("memory"),
+        said.get("load"),
     )
 
 

@@ -152,13 +152,19 @@ def test_a_tree_goes_through_json_and_names_no_password():
     """When and why a process was restarted included."""
     at = datetime(2026, 11, 28, 15, 10, tzinfo=UTC)
     child = ProcessInfo(
-        "db", "actor", "running", 2, restarted_at=at, crash="OSError: postgresql://ada:hunter2@db/x"
+        "db",
+        "actor",
+        "running",
+        2,
+        restarted_at=at,
+        crash="OSError: postgresql://ada:hunter2@db/x",
+        restart_times=(at, at),
     )
     tree = ProcessInfo("root", "supervisor", "running", children=(child,), max_restarts=3, within=5.0)
     read = process_of(json.loads(json.dumps(tree_as_data(tree))))
     assert (read.max_restarts, read.within) == (3, 5.0)
     (shown,) = read.children
-    assert (shown.restarted_at, shown.restarts) == (at, 2)
+    assert (shown.restarted_at, shown.restarts, shown.restart_times) == (at, 2, (at, at))
     assert shown.crash.startswith("OSError")
     assert "hunter2" not in shown.crash
     assert (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowstone import Context, Pipeline, RunFailed, StaticPartitions, StoreUnavailable
-from flowstone.runtime.cluster import adoption
+from flowstone.runtime.cluster import adoption, node_report
 from flowstone.store.cluster import NodeReport
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate
@@ -182,4 +182,17 @@ async def test_a_step_that_runs_hurries_no_beat(town):
     await town.outcome(run.wait(), 3)
     await town.clock.advance(2.0)
     assert hurried[:2] == [False, True]
+    assert report(town, "worker") == NodeReport()
+
+
+async def test_memory_and_load_go_with_the_beats(town, monkeypatch):
+    """They change all the time, and hurry no beat."""
+    monkeypatch.setattr(node_report, "memory", lambda: 412_000_000)
+    monkeypatch.setattr(node_report, "load", lambda: 0.5)
+    await town.node("worker")
+    await town.clock.advance(LEASE)
+    assert (report(town, "worker").memory, report(town, "worker").load) == (412_000_000, 0.5)
+    monkeypatch.setattr(node_report, "load", lambda: 0.75)
+    await town.clock.advance(LEASE)
+    assert report(town, "worker").load == 0.75
     assert report(town, "worker") == NodeReport()
