@@ -62,7 +62,8 @@ class RuntimeContext:
     silent and empty where no other node shares the store. `memory` is what a `MemoryStore`, and no other,
     remembers: its steps need not wait for it. `begun_at` is when the runtime was entered. `suspending` names the
     assets whose functions have been seen to wait for something: to begin one of them in the turn of its start gains
-    nothing. `automation_problems` says of automations that this node drives, by name, what does not work at present.
+    nothing. `automation_problems` says of automations that this node drives, by name, what does not work at
+    present.
     """
 
     node: str

@@ -131,6 +131,12 @@ class NodeModel(Model):
     """When it began; null where no other node can share the store."""
     beat_at: Instant | None
     """Its last heartbeat, likewise."""
+    started_at: Instant | None = None
+    """When it began, also where no other node can share the store."""
+    memory: int | None = None
+    """Bytes of memory that its process holds, if that is known."""
+    load: float | None = None
+    """How busy its machine was in the last minute, of 1.0 for all processors, if that is known."""
     runs: int
     """Unfinished runs that it drives."""
     running: list[RunningModel]
@@ -165,6 +171,9 @@ class NodeModel(Model):
             alive=node.alive,
             joined_at=node.joined_at,
             beat_at=node.beat_at,
+            started_at=node.started_at,
+            memory=node.memory,
+            load=node.load,
             runs=node.runs,
             running=[RunningModel.of(step) for step in node.running],
             running_count=node.running_count,
