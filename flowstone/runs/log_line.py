@@ -55,7 +55,10 @@ class LogLine:
         asset: The asset whose function said it.
         partition_key: At which partition, encoded, or None.
         attempt: In which attempt of the step; 1 for the first.
-        number: Where it stands in the log of its run: it grows from line to line, not by one each time.
+        number: Where it stands in the log of its run: it grows from line to line, not by one each time. Of one
+            that is held it is the number of the line before it.
+        held: Whether it is not kept yet: its attempt has said more than is kept as it comes, and this is one of its
+            last lines so far.
     """
 
     at: datetime
@@ -66,3 +69,4 @@ class LogLine:
     partition_key: str | None
     attempt: int
     number: int
+    held: bool = False

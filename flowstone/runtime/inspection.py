@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from flowstone.actors import ProcessInfo
 from flowstone.assets.selection import select
+from flowstone.errors import ArgumentError
 from flowstone.runtime.client.explaining import Surroundings, explain
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.health import Health, health
@@ -317,6 +318,7 @@ class Inspection:
         follow: bool = False,
         after: int = 0,
         limit: int | None = None,
+        tail: int | None = None,
     ) -> LogLines:
         """What the code of a run's attempts logged and printed, in the order in which it was kept.
 
@@ -329,18 +331,28 @@ class Inspection:
             follow: Whether to go on until the run has ended and all of its lines are in.
             after: Only lines with higher numbers: the last `LogLine.number` that was read before.
             limit: How many at most. Default: all.
+            tail: Only the newest so many, and with `follow` what comes after them. Those that an attempt on this
+                node has said last, and that are not kept before its end, are among them (`held`). Not together with
+                `after`. Default: from the first one on.
 
         Raises:
             RunNotFound: There is no such run. This and the following are raised by the first line.
             AssetNotFound: There is no such asset.
             PartitionError: The partition is foreign to the asset.
-            ValueError: A partition is given and no asset; or `after` or `limit` is no whole number of at least 0.
+            ValueError: A partition is given and no asset; or `after`, `limit` or `tail` is no whole number of at
+                least 0, or `after` and `tail` are given both.
         """
         ctx = self._started()
         _, after = page_of(0, after)
-        wanted = None if limit is None else page_of(limit, 0)[0]
+        wanted, newest = (None if number is None else page_of(number, 0)[0] for number in (limit, tail))
+        if newest is not None and after:
+            raise ArgumentError(
+                "`after` begins behind a line, `tail` with the newest ones: give one of them."
+            )
         step = (asset, partition)
-        return log_lines(ctx, self._client, run_id, step, follow=follow, after=after, limit=wanted)
+        return log_lines(
+            ctx, self._client, run_id, step, follow=follow, after=after, limit=wanted, tail=newest
+        )
 
     async def invalidate(self, asset: Any, *, partition: Any = None, downstream: bool = False) -> int:
         """Make current values no longer current; returns how many.

@@ -13,17 +13,18 @@ import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from flowstone.errors import StoreUnavailable
 from flowstone.permissions import make_folders
 from flowstone.runs.log_line import LEVELS, LogLine, level_name
-from flowstone.store.logs import LogPage, Logs
+from flowstone.store.logs import LogPage, Logs, newest_of
 from flowstone.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO, TypeVar
 
@@ -36,6 +37,7 @@ __all__ = ["FileLogs"]
 
 _SUFFIX: Final = ".jsonl"
 _LONGEST_NAME: Final = 200
+_BLOCK: Final = 64_000  # Bytes that are read at a time from the end.
 _IDLE: Final = 5.0  # Seconds that the thread stays without work.
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
@@ -89,6 +91,11 @@ class FileLogs(Logs):
         wanted = partial(self._page, run_id, (asset, partition_key), after, limit)
         return await self._on_disk("read", wanted)
 
+    async def tail(
+        self, run_id: str, *, asset: str | None = None, partition_key: str | None = None, limit: int
+    ) -> LogPage:
+        return await self._on_disk("read", partial(self._tail, run_id, (asset, partition_key), limit))
+
     async def prune(self) -> None:
         if self._read_only:
             return
@@ -141,6 +148,14 @@ class FileLogs(Logs):
             end = max(after, file.tell())
         return LogPage(found, end)
 
+    def _tail(self, run_id: str, step: tuple[str | None, str | None], limit: int) -> LogPage:
+        path = self._path(run_id)
+        found: list[LogLine] = []
+        if path is not None and limit > 0:
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                found = list(islice(_of_step(_lines_backwards(file), step), limit))
+        return newest_of(found[::-1], limit)
+
     def _names(self) -> list[str]:
         try:
             return [name for name in os.listdir(self._folder()) if name.endswith(_SUFFIX)]  # noqa: PTH208 - names
@@ -187,12 +202,44 @@ def _lines_after(
         if file.read(1) != b"\n":
             file.readline()  # It is no end of a line.
     end = file.tell()
-    mark = b"" if step[0] is None else f'"asset": {json.dumps(step[0], ensure_ascii=False)}, '.encode()
+    mark = _mark_of(step)
     while (text := file.readline()).endswith(b"\n"):
         end += len(text)
         if mark in text and (line := _line_of(text, end)) is not None and _is_of(line, step):
             yield end, line
     file.seek(end)
+
+
+def _lines_backwards(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The lines from the last one on, each with where it ends; half a line at the end is none."""
+    place, rest = file.seek(0, os.SEEK_END), b""
+    while place:
+        size = min(_BLOCK, place)
+        place -= size
+        file.seek(place)
+        data = file.read(size) + rest
+        *texts, torn = data.split(b"\n")
+        end = place + len(data) - len(torn)
+        for text in reversed(texts[1:]):
+            yield end, text + b"\n"
+            end -= len(text) + 1
+        # The first one may have begun in what is before.
+        rest = texts[0] + b"\n" if texts else b""
+    if rest:
+        yield len(rest), rest
+
+
+def _of_step(texts: Iterable[tuple[int, bytes]], step: tuple[str | None, str | None]) -> Iterator[LogLine]:
+    """The lines of a step, or of all."""
+    mark = _mark_of(step)
+    for end, text in texts:
+        if mark in text and (line := _line_of(text, end)) is not None and _is_of(line, step):
+            yield line
+
+
+def _mark_of(step: tuple[str | None, str | None]) -> bytes:
+    """What each line of the asset has in it, so that few others have to be read."""
+    return b"" if step[0] is None else f'"asset": {json.dumps(step[0], ensure_ascii=False)}, '.encode()
 
 
 def _is_of(line: LogLine, step: tuple[str | None, str | None]) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.log_line import LogLine
 
-__all__ = ["KeptLine", "LogChunk", "LogPage", "Logs"]
+__all__ = ["KeptLine", "LogChunk", "LogPage", "Logs", "newest_of"]
 
 KeptLine: TypeAlias = "tuple[float, int, str, dict[str, Any] | None]"
 """When, as seconds since 1970; the level's number; the message, and the fields; storable."""
@@ -56,6 +56,12 @@ class LogPage(NamedTuple):
     end: int
 
 
+def newest_of(lines: Sequence[LogLine], limit: int) -> LogPage:
+    """The last lines of some that are in order."""
+    shown = lines[max(0, len(lines) - limit) :]
+    return LogPage(shown, shown[-1].number if shown else 0)
+
+
 class Logs(Protocol):
     """The logs of runs. Every call may raise `StoreUnavailable`; each is safe to repeat."""
 
@@ -83,6 +89,18 @@ class Logs(Protocol):
             asset: Only those of this asset; None: of all.
             partition_key: Only those of this partition of the asset; None: of all.
             after: Only those with higher numbers.
+            limit: How many at most.
+        """
+
+    async def tail(
+        self, run_id: str, *, asset: str | None = None, partition_key: str | None = None, limit: int
+    ) -> LogPage:
+        """The newest lines of a run, in the order in which they are kept; what comes next comes after them.
+
+        Args:
+            run_id: The run.
+            asset: Only those of this asset; None: of all.
+            partition_key: Only those of this partition of the asset; None: of all.
             limit: How many at most.
         """
 

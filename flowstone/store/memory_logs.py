@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flowstone.store.log_codec import decode_lines, encode_lines
-from flowstone.store.logs import LogPage, Logs
+from flowstone.store.logs import LogPage, Logs, newest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +69,19 @@ class MemoryLogs(Logs):
             if len(found) < limit:
                 after = kept.last
         return LogPage(found, found[-1].number if len(found) >= limit > 0 else after)
+
+    async def tail(
+        self, run_id: str, *, asset: str | None = None, partition_key: str | None = None, limit: int
+    ) -> LogPage:
+        found: list[LogLine] = []
+        run = self._runs.get(run_id)
+        for kept in () if run is None else reversed(run.chunks):
+            if len(found) >= limit:
+                break
+            if asset in (None, kept.asset) and partition_key in (None, kept.partition_key):
+                step = kept.asset, kept.partition_key, kept.attempt
+                found = [*decode_lines(kept.text, step, kept.began, kept.last, 0, sys.maxsize), *found]
+        return newest_of(found, limit)
 
     async def prune(self) -> None:
         history = self._history()

@@ -32,6 +32,9 @@ class LogLineModel(Model):
     """At which partition."""
     attempt: int
     """In which attempt."""
+    held: bool = False
+    """Whether it is one of the last lines of an attempt that has said more than is kept as it comes: it is kept, or
+    left out, when that ends."""
 
     @classmethod
     def of(cls, line: LogLine) -> LogLineModel:
@@ -45,6 +48,7 @@ class LogLineModel(Model):
             asset=line.asset,
             partition=label(line.partition_key),
             attempt=line.attempt,
+            held=line.held,
         )
 
 
@@ -59,5 +63,7 @@ class LogsQuery(Given):
     """Only those with higher numbers."""
     limit: Annotated[int, Field(ge=1, le=MOST)] | None = None
     """How many at most. Default: all."""
+    tail: Annotated[int, Field(ge=1, le=MOST)] | None = None
+    """Only the newest so many, and what is said after them. Not together with `after`."""
     follow: bool = False
     """Whether to go on until the run has ended: as server-sent events, `Last-Event-ID` goes on."""

@@ -83,3 +83,14 @@ def test_logs_are_documents(cli, run_id):
     assert last["fields"]["logger"] == "shop.db"
     followed = cli("logs", run_id, "raw", "--partition", "b", "--json", "-f")
     assert [json.loads(line) for line in followed.stdout.splitlines()] == document["lines"]
+
+
+def test_the_newest_lines_alone_are_shown(cli, run_id):
+    """So many of all, or of one step."""
+    shown = cli("logs", run_id, "--tail", "1")
+    assert "OSError: no disk" in shown.stdout
+    assert shown.stdout.count("raw[") == 1
+    first = cli("logs", run_id, "raw", "--partition", "a", "--tail", "1").stdout
+    assert LINE.sub("", first) == "[info] raw[a]: escape \\x1b[31m\n"
+    assert cli("logs", run_id, "--tail", "100").stdout == cli("logs", run_id).stdout
+    assert cli("logs", run_id, "--tail", "0").status == 2

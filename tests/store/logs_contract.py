@@ -51,6 +51,44 @@ class LogsContract:
         assert numbers == sorted(set(numbers))
         assert page.end == numbers[-1] > 0
 
+    async def test_the_newest_lines_are_read_from_the_end(self, place):
+        """However many there are, of all or of a step; and what comes next comes after them."""
+        await place.store.create_run(run())
+        logs = place.store.logs
+        assert await logs.tail("run-1", limit=3) == ([], 0)
+        await logs.append(
+            7, [chunk("1", "2", "3"), chunk("4", "5", asset="clean", key="d:2025-01-15", part=2)]
+        )
+        await logs.append(7, [chunk("6", part=3), chunk("7", asset="clean", key="d:2025-01-16", part=4)])
+        for limit, expected in ((1, "7"), (2, "67"), (5, "34567"), (7, "1234567"), (100, "1234567")):
+            page = await logs.tail("run-1", limit=limit)
+            assert "".join(line.message for line in page.lines) == expected
+            assert page.end == page.lines[-1].number
+            assert (await logs.page("run-1", after=page.end)).lines == []
+        whole = (await logs.page("run-1")).lines
+        assert (await logs.tail("run-1", limit=100)).lines == whole
+        clean = await logs.tail("run-1", asset="clean", limit=2)
+        assert [line.message for line in clean.lines] == ["5", "7"]
+        day = await logs.tail("run-1", asset="clean", partition_key="d:2025-01-15", limit=9)
+        assert [line.message for line in day.lines] == ["4", "5"]
+        await logs.append(7, [chunk("8", part=5)])
+        assert [line.message for line in (await logs.page("run-1", after=page.end)).lines] == ["8"]
+
+    async def test_the_newest_lines_of_a_long_log(self, place):
+        """Of many chunks, and of lines that are longer than what is read at a time."""
+        await place.store.create_run(run())
+        logs = place.store.logs
+        for part in range(250):
+            await logs.append(7, [chunk(f"{part}", asset="raw" if part % 100 else "clean", part=part + 1)])
+        await logs.append(7, [chunk("x" * 200_000, "y" * 100, part=251)])
+        lines = (await logs.tail("run-1", limit=230)).lines
+        assert [line.message[:5] for line in lines] == [*map(str, range(22, 250)), "xxxxx", "yyyyy"]
+        assert len(lines[-2].message) == 200_000
+        assert [line.message for line in (await logs.tail("run-1", asset="clean", limit=2)).lines] == [
+            "100",
+            "200",
+        ]
+
     async def test_lines_are_read_page_by_page_from_any_number_on(self, place):
         """A page may end within what was written together; nothing is read twice, and nothing missed."""
         await place.store.create_run(run())

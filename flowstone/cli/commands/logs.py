@@ -13,7 +13,7 @@ from flowstone.cli.drivers import Drivers
 from flowstone.cli.finding import find_run, likely_in
 from flowstone.cli.labels import step_label
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, StoreUrl
+from flowstone.cli.options import Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.log_line import LogLine
     from flowstone.runs.records import RunRecord
+    from flowstone.runtime.client.log_lines import Reader
     from flowstone.store import Store
     from flowstone.store.logs import LogPage
 
@@ -54,6 +55,10 @@ def logs(
         bool,
         typer.Option("--follow", "-f", help="Go on until the run has ended.", show_default=False),
     ] = False,
+    tail: Annotated[
+        int | None,
+        whole("--tail", "Only the newest so many lines.", least=1),
+    ] = None,
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
         typer.Option("--level", metavar="LEVEL", help="Only lines from this level on."),
@@ -65,7 +70,7 @@ def logs(
     with Screen(json=json, debug=debug) as screen:
         if partition is not None and asset is None:
             raise CommandError("--partition names a partition of an asset.", "Name the asset behind the run.")
-        run_async(_tell(screen, store, run_id, (asset, partition), LEVELS[level], follow=follow))
+        run_async(_tell(screen, store, run_id, (asset, partition), LEVELS[level], follow=follow, tail=tail))
 
 
 async def _tell(
@@ -76,12 +81,13 @@ async def _tell(
     least: int,
     *,
     follow: bool,
+    tail: int | None,
 ) -> None:
     async with history(url) as store:
         record = await find_run(store, run_id, url)
         step = await _step(store, record.id, *named)
         follower = _StoreFollower(store, url, record) if follow else None
-        lines = LogLines(_reading(store, record.id, step), follower, 0, None)
+        lines = LogLines(_reading(store, record.id, step), follower, tail=tail)
         wanted = (line async for line in lines if LEVELS[line.level] >= least)
         found = False
         if screen.json and not follow:
@@ -98,16 +104,32 @@ async def _tell(
             screen.note(f"Run {record.id} has kept no such lines{which}.{hint}")
 
 
+class _StoreReader:
+    """Reads the log of a run, or of a step of it, from a store."""
+
+    def __init__(self, store: Store, run_id: str, step: tuple[str | None, str | None]) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._step = step
+
+    async def page(self, after: int, limit: int) -> LogPage:
+        asset, key = self._step
+        return await self._store.logs.page(
+            self._run_id, asset=asset, partition_key=key, after=after, limit=limit
+        )
+
+    async def tail(self, limit: int) -> LogPage:
+        asset, key = self._step
+        return await self._store.logs.tail(self._run_id, asset=asset, partition_key=key, limit=limit)
+
+
 def _reading(
     store: Store, run_id: str, step: tuple[str | None, str | None]
-) -> Callable[[], Awaitable[Callable[[int, int], Awaitable[LogPage]]]]:
+) -> Callable[[], Awaitable[Reader]]:
     """What `LogLines` is to read."""
 
-    async def read(after: int, limit: int) -> LogPage:
-        return await store.logs.page(run_id, asset=step[0], partition_key=step[1], after=after, limit=limit)
-
-    async def begin() -> Callable[[int, int], Awaitable[LogPage]]:
-        return read
+    async def begin() -> Reader:
+        return _StoreReader(store, run_id, step)
 
     return begin
 

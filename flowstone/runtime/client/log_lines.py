@@ -8,22 +8,24 @@ the run has ended, whoever follows waits for a moment more.
 from __future__ import annotations
 
 from collections import deque
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from flowstone.errors import ArgumentError, RuntimeStopping, StoreUnavailable
 from flowstone.remedies import Remedies
+from flowstone.runs.log_line import LogLine, level_name
 from flowstone.runtime.services.notifications import Wakeup
+from flowstone.store.logs import LogPage
 from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-    from flowstone.runs.log_line import LogLine
     from flowstone.runtime.client.run_client import RunClient
     from flowstone.runtime.context import RuntimeContext
-    from flowstone.store.logs import LogPage
+    from flowstone.store.logs import KeptLine
 
-__all__ = ["Follower", "LogLines", "RuntimeFollower", "log_lines"]
+__all__ = ["Follower", "LogLines", "Reader", "RuntimeFollower", "log_lines"]
 
 _PAGE: Final = 1_000
 _LOOKS: Final = 0.2  # Seconds between two looks for lines of other nodes.
@@ -41,6 +43,16 @@ class Follower(Protocol):
         """Return when it is time to look again."""
 
 
+class Reader(Protocol):
+    """Reads the log of a run, or of a part of it."""
+
+    async def page(self, after: int, limit: int) -> LogPage:
+        """Lines after a number."""
+
+    async def tail(self, limit: int) -> LogPage:
+        """The newest lines."""
+
+
 class LogLines:
     """An async iterator of `LogLine`, in the order in which they were kept.
 
@@ -50,16 +62,18 @@ class LogLines:
 
     def __init__(
         self,
-        begin: Callable[[], Awaitable[Callable[[int, int], Awaitable[LogPage]]]],
+        begin: Callable[[], Awaitable[Reader]],
         follower: Follower | None,
-        after: int,
-        limit: int | None,
+        after: int = 0,
+        limit: int | None = None,
+        tail: int | None = None,
     ) -> None:
         self._begin = begin
-        self._read: Callable[[int, int], Awaitable[LogPage]] | None = None
+        self._reader: Reader | None = None
         self._follower = follower
         self._after = after
         self._left = limit
+        self._tail = tail
         self._lines: deque[LogLine] = deque()
         self._over = False
 
@@ -67,8 +81,8 @@ class LogLines:
         return self._begun().__await__()
 
     async def _begun(self) -> Self:
-        if self._read is None:
-            self._read = await self._begin()
+        if self._reader is None:
+            self._reader = await self._begin()
         return self
 
     def __aiter__(self) -> Self:
@@ -92,13 +106,19 @@ class LogLines:
 
     async def _look(self) -> None:
         await self._begun()
-        assert self._read is not None
+        assert self._reader is not None
         # Asked before: what is kept from then on is none of the run's, or is found at the next look.
         over = self._follower is None or await self._follower.over()
-        page = await self._read(self._after, _PAGE if self._left is None else min(_PAGE, self._left))
+        if self._tail is not None:
+            page, self._tail = await self._reader.tail(self._tail), None
+            over = self._over = self._follower is None
+        else:
+            page = await self._reader.page(
+                self._after, _PAGE if self._left is None else min(_PAGE, self._left)
+            )
         self._after = page.end
         self._lines.extend(page.lines)
-        if page.lines:
+        if page.lines or self._over:
             return
         if over:
             self._over = True
@@ -140,6 +160,36 @@ class RuntimeFollower(Follower):
             del self._ctx.logs.listeners[woken]
 
 
+class _RuntimeReader(Reader):
+    """Reads what the store keeps; the newest lines with those that this process holds yet."""
+
+    def __init__(self, ctx: RuntimeContext, run_id: str, asset: str | None, key: str | None) -> None:
+        self._ctx = ctx
+        self._run_id = run_id
+        self._asset = asset
+        self._key = key
+
+    async def page(self, after: int, limit: int) -> LogPage:
+        return await self._ctx.store.logs.page(
+            self._run_id, asset=self._asset, partition_key=self._key, after=after, limit=limit
+        )
+
+    async def tail(self, limit: int) -> LogPage:
+        # Looked at before: what is kept meanwhile is not held any more, and would be missing.
+        held = self._ctx.logs.held(self._run_id, self._asset, self._key, limit)
+        kept, end = await self._ctx.store.logs.tail(
+            self._run_id, asset=self._asset, partition_key=self._key, limit=limit
+        )
+        lines = [*kept, *(_held_line(step, line, end) for step, line in held)]
+        return LogPage(lines[max(0, len(lines) - limit) :], end)
+
+
+def _held_line(step: tuple[str, str | None, int], line: KeptLine, number: int) -> LogLine:
+    at, level, message, fields = line
+    said_at = datetime.fromtimestamp(at, UTC)
+    return LogLine(said_at, level_name(level), message, fields or {}, *step, number, held=True)
+
+
 def log_lines(
     ctx: RuntimeContext,
     client: RunClient,
@@ -149,6 +199,7 @@ def log_lines(
     follow: bool,
     after: int,
     limit: int | None,
+    tail: int | None,
 ) -> LogLines:
     """The lines of a run, or of an asset in it, at one partition or all."""
     asset, partition = step
@@ -158,13 +209,7 @@ def log_lines(
             remedies=Remedies("Give asset= as well.", http="Give `asset` as well."),
         )
 
-    async def begin() -> Callable[[int, int], Awaitable[LogPage]]:
-        name, key = await client.located(run_id, asset, partition)
+    async def begin() -> Reader:
+        return _RuntimeReader(ctx, run_id, *await client.located(run_id, asset, partition))
 
-        async def read(after: int, limit: int) -> LogPage:
-            logs = ctx.store.logs
-            return await logs.page(run_id, asset=name, partition_key=key, after=after, limit=limit)
-
-        return read
-
-    return LogLines(begin, RuntimeFollower(ctx, run_id) if follow else None, after, limit)
+    return LogLines(begin, RuntimeFollower(ctx, run_id) if follow else None, after, limit, tail)

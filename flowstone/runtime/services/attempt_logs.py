@@ -9,7 +9,6 @@ is held in memory until the attempt ends, and of that only the end; a line says 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -17,15 +16,15 @@ import time
 import weakref
 from collections import deque
 from contextlib import suppress
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flowstone.actors.clock import SystemClock
 from flowstone.actors.spawn import OWNER
 from flowstone.counting import count
-from flowstone.masking import MASK, masked
 from flowstone.runtime.execution.printed_text import PrintedText
-from flowstone.store.json_safe import json_safe, safe_text
+from flowstone.runtime.services.log_text import LINE, LONGEST, SIMPLE, bounded, clipped, facts_of, storable
 from flowstone.store.logs import LogChunk
 
 if TYPE_CHECKING:
@@ -41,21 +40,14 @@ __all__ = ["AttemptLog", "AttemptLogs", "Speaker", "keeper_of_owner"]
 _BUFFER: Final = 16_000_000  # Bytes of lines that wait to be written, of all attempts.
 _HEAD: Final = 768_000  # Bytes of an attempt that are written as they come,
 _TAIL: Final = 256_000  # and that are held for its end.
-_LINE: Final = 100  # Bytes that a line counts for beside its text.
-_LONGEST: Final = 32_768  # Characters of one message,
-_MOST_FIELDS: Final = 16_384  # and of its fields as JSON.
 _CHUNK: Final = 64_000  # Bytes of lines that are kept together.
-_LONGEST_TRACE: Final = 10_000
 _FACTS: Final = len(vars(logging.makeLogRecord({})))  # That every record has.
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_SIMPLE: Final = frozenset({"logger", "stream"})
 _MOST_LOGGERS: Final = 1_000
 _STREAMS: Final[Mapping[Stream, dict[str, Any]]] = MappingProxyType(
     {"stdout": {"stream": "stdout"}, "stderr": {"stream": "stderr"}}
 )
 _INFO: Final = logging.INFO
 _WARNING: Final = logging.WARNING
-_FORMATTER: Final = logging.Formatter()
 
 
 class Speaker(Protocol):
@@ -145,7 +137,7 @@ class AttemptLog:
         except Exception as error:
             message = f"<its message cannot be read: {type(error).__name__}>"
         if len(record.__dict__) > _FACTS or record.exc_info or record.exc_text:
-            fields = {**fields, **_facts(record)}
+            fields = {**fields, **facts_of(record)}
         at = record.created if logs.by_system_clock else logs.now()
         logs.add(self._source, (at, record.levelno, message, fields), self._fields)
 
@@ -218,6 +210,7 @@ class AttemptLogs:
         self._told = False
         self._closed = False
         self._part = 0
+        self._holding: dict[_Source, None] = {}
         self._gathered: list[LogChunk] = []
         _hear_nothing_in_forks(weakref.ref(self))
 
@@ -247,12 +240,12 @@ class AttemptLogs:
     def add(self, source: _Source, line: KeptLine, more: dict[str, Any] | None) -> None:
         """Take a line, if there is room for it; from any thread."""
         at, level, message, fields = line
-        if len(message) > _LONGEST:
-            message = _clipped(message)
+        if len(message) > LONGEST:
+            message = clipped(message)
         fields = {**fields, **more} if fields and more else fields or more
-        size = len(message) + _LINE
-        if fields and (len(fields) > 1 or _SIMPLE.isdisjoint(fields)):
-            fields, more_size = _bounded(fields)
+        size = len(message) + LINE
+        if fields and (len(fields) > 1 or SIMPLE.isdisjoint(fields)):
+            fields, more_size = bounded(fields)
             size += more_size
         if source.ended or self._closed:
             return
@@ -294,6 +287,31 @@ class AttemptLogs:
     def _say(self) -> None:
         self.on_lines()
 
+    def held(
+        self, run_id: str, asset: str | None, partition_key: str | None, limit: int
+    ) -> list[tuple[tuple[str, str | None, int], KeptLine]]:
+        """The newest lines that are held for the end of attempts, the oldest first, each with whose it is.
+
+        Args:
+            run_id: The run.
+            asset: Only those of this asset; None: of all.
+            partition_key: Only those of this partition of the asset; None: of all.
+            limit: How many at most.
+        """
+        found = []
+        for source in self._holding:
+            run, *step = source.step
+            if (
+                source.held
+                and run == run_id
+                and asset in (None, step[0])
+                and partition_key in (None, step[1])
+            ):
+                newest = [line for line, _ in islice(reversed(source.held), limit)]
+                found += [(source.step[1:], line) for line in storable(newest)]
+        found.sort(key=lambda each: each[1][0])
+        return found[max(0, len(found) - limit) :]
+
     # The writer's side --------------------------------------------------------------------------------------
 
     @property
@@ -324,7 +342,7 @@ class AttemptLogs:
                 source.dropped = 0
         for source, number in lost:
             words = f"{count(number, 'line')} left out here: they came faster than they could be kept"
-            lines.append((source, (self.now(), _WARNING, words, {"left_out": number}), _LINE))
+            lines.append((source, (self.now(), _WARNING, words, {"left_out": number}), LINE))
         return lines
 
     def _chunks(self, lines: list[tuple[_Source, KeptLine | None, int]]) -> Iterator[LogChunk]:
@@ -341,6 +359,7 @@ class AttemptLogs:
                 source.room -= size
                 chunk.add(line, size)
             else:
+                self._holding[source] = None
                 _hold(source, line, size)
             if chunk.size > _CHUNK:
                 del begun[source]
@@ -351,11 +370,12 @@ class AttemptLogs:
 
     def _chunk(self, source: _Source, chunk: _Chunk) -> LogChunk:
         self._part += 1
-        return LogChunk(*source.step, self._part, _storable(chunk.lines))
+        return LogChunk(*source.step, self._part, storable(chunk.lines))
 
     def _end_of(self, source: _Source) -> list[tuple[KeptLine, int]]:
         """What was held for the end of an attempt."""
         held, source.held = source.held, None
+        self._holding.pop(source, None)
         if held is None:
             return []
         lines, size = source.left_out
@@ -365,7 +385,7 @@ class AttemptLogs:
                 f"{count(lines, 'line')} ({size:,} bytes) left out here: a log keeps a megabyte of an attempt"
             )
             at = held[0][0][0] if held else self.now()
-            kept.insert(0, ((at, _WARNING, words, {"left_out": lines}), _LINE))
+            kept.insert(0, ((at, _WARNING, words, {"left_out": lines}), LINE))
         return kept
 
 
@@ -386,75 +406,7 @@ def _hold(source: _Source, line: KeptLine, size: int) -> None:
         _, gone = source.held.popleft()
         source.held_size -= gone
         lines, total = source.left_out
-        source.left_out = lines + 1, total + gone - _LINE
-
-
-def _storable(lines: list[KeptLine]) -> list[KeptLine]:
-    """Without passwords, and without what no database takes: nearly always as they are, which is seen at once."""
-    text = "\n".join([line[2] for line in lines])
-    if text.isascii() and masked(text) == text and all(map(_is_simple, lines)):
-        return lines
-    return [
-        (at, level, masked(safe_text(message)), _without_secrets(fields) if fields else None)
-        for at, level, message, fields in lines
-    ]
-
-
-def _is_simple(line: KeptLine) -> bool:
-    """Whether nothing came with it that could hold a secret: at most the name of a logger or a stream."""
-    fields = line[3]
-    return not fields or (len(fields) == 1 and not _SIMPLE.isdisjoint(fields))
-
-
-def _without_secrets(fields: Any) -> Any:
-    """The same with passwords masked, whether a name says that it is one, or its shape."""
-    if isinstance(fields, str):
-        return masked(fields)
-    if isinstance(fields, list):
-        return [_without_secrets(each) for each in fields]
-    if not isinstance(fields, dict):
-        return fields
-    return {
-        name: MASK
-        if isinstance(value, str) and value and masked(f"{name}=x") != f"{name}=x"
-        else _without_secrets(value)
-        for name, value in fields.items()
-    }
-
-
-def _bounded(fields: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """The fields as JSON has them, and about how many bytes they take."""
-    made: dict[str, Any] = json_safe(fields)
-    size = len(json.dumps(made))
-    if size > _MOST_FIELDS + _LONGEST_TRACE:
-        made = {"fields": f"{size:,} characters of fields left out"}
-        size = _LINE
-    return made, size
-
-
-def _clipped(message: str) -> str:
-    """Both ends of a message that is too long."""
-    half = _LONGEST // 2 - 50
-    return f"{message[:half]} … {len(message) - 2 * half:,} characters left out … {message[-half:]}"
-
-
-def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    """What a record says beside its message: `extra`, and a traceback."""
-    told = {name: value for name, value in tuple(vars(record).items()) if name not in _STANDARD}
-    if record.exc_info or record.exc_text:
-        told["exception"] = _traceback(record)
-    return told
-
-
-def _traceback(record: logging.LogRecord) -> str:
-    try:
-        text = record.exc_text
-        if not text and record.exc_info and record.exc_info[0] is not None:
-            text = _FORMATTER.formatException(record.exc_info)
-    except Exception as error:
-        return f"<it cannot be read: {type(error).__name__}>"
-    text = text or ""
-    return text if len(text) <= _LONGEST_TRACE else f"… {text[-_LONGEST_TRACE:]}"
+        source.left_out = lines + 1, total + gone - LINE
 
 
 def _hear_nothing_in_forks(known: weakref.ref[AttemptLogs]) -> None:

@@ -70,6 +70,7 @@ def router() -> APIRouter:
             follow=query.follow,
             after=query.after if last_event_id is None else last_number(last_event_id),
             limit=query.limit,
+            tail=query.tail if last_event_id is None else None,
         )
         if query.follow:
             return event_stream(_followed(lines))

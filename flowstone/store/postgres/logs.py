@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.store.log_codec import decode_lines, encode_lines
-from flowstone.store.logs import LogPage, Logs
+from flowstone.store.logs import LogPage, Logs, newest_of
 from flowstone.store.postgres.problems import ERRORS, unavailable
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import key_of, key_text
@@ -58,6 +59,21 @@ class PostgresLogs(Logs):
             if len(rows) < given[2]:
                 break
         return LogPage(found, after)
+
+    async def tail(
+        self, run_id: str, *, asset: str | None = None, partition_key: str | None = None, limit: int
+    ) -> LogPage:
+        found: list[LogLine] = []
+        before, chunks = None, min(_CHUNKS, max(1, limit))
+        key = None if partition_key is None else key_text(partition_key)
+        while len(found) < limit:
+            rows = await self._database.fetch("newest_logs", run_id, before, chunks, asset, key)
+            for row in rows:
+                found = [*_lines(row, 0, sys.maxsize), *found]
+                before = row["number"]
+            if len(rows) < chunks:
+                break
+        return newest_of(found, limit)
 
     async def prune(self) -> None:
         deleted = _ROWS

@@ -10,8 +10,19 @@ import threading
 
 import pytest
 
-from flowstone import AssetNotFound, Context, FileIO, LogLine, Pipeline, Retry, RunNotFound, Runtime
+from flowstone import (
+    AssetNotFound,
+    Context,
+    FileIO,
+    LogLine,
+    Pipeline,
+    Retry,
+    RunNotFound,
+    Runtime,
+)
 from flowstone.assets.each import Each
+from flowstone.errors import ArgumentError
+from flowstone.runtime.services import attempt_logs
 from flowstone.store.memory import MemoryStore
 
 shop = logging.getLogger("shop")
@@ -366,3 +377,70 @@ async def test_logs_outlive_the_runtime(tmp_path):
             result = await runtime.materialize_all("report")
         async with Runtime(pipeline, store=place, **options) as runtime:
             assert [line.message async for line in runtime.logs(result.run_id)] == ["kept"]
+
+
+async def test_the_newest_lines_are_read_first():
+    """However long the log is; who follows gets what comes after them."""
+    pipeline = Pipeline("sales")
+    goes_on = asyncio.Event()
+    said = asyncio.Event()
+
+    @pipeline.asset
+    async def report(context: Context) -> int:
+        for number in range(50):
+            context.log.info("line %d", number)
+        said.set()
+        await goes_on.wait()
+        context.log.info("the end")
+        return 1
+
+    async with Runtime(pipeline) as runtime:
+        run = await runtime.submit("report")
+        await said.wait()
+        async with asyncio.timeout(30):
+            while not [line async for line in runtime.logs(run.id, tail=1)]:
+                await asyncio.sleep(0)
+        newest = [line.message async for line in runtime.logs(run.id, "report", tail=3)]
+        assert newest == ["line 47", "line 48", "line 49"]
+        lines = runtime.logs(run.id, tail=2, follow=True)
+        followed = [await anext(lines), await anext(lines)]
+        goes_on.set()
+        followed += [line async for line in lines]
+        assert [line.message for line in followed] == ["line 48", "line 49", "the end"]
+        assert not any(line.held for line in followed)
+        with pytest.raises(ArgumentError):
+            runtime.logs(run.id, after=7, tail=2)
+
+
+async def test_what_a_chatty_attempt_says_is_seen_before_it_ends(monkeypatch):
+    """Lines that are held for its end are the newest ones; nobody reads a secret in them, either."""
+    monkeypatch.setattr(attempt_logs, "_HEAD", 1_000)
+    pipeline = Pipeline("sales")
+    goes_on = asyncio.Event()
+
+    @pipeline.asset
+    async def report(context: Context) -> int:
+        for number in range(100):
+            context.log.info("line %d password=hunter2", number)
+        await goes_on.wait()
+        return 1
+
+    async with Runtime(pipeline) as runtime:
+        run = await runtime.submit("report")
+        async with asyncio.timeout(30):
+            while not (lines := [line async for line in runtime.logs(run.id, tail=3)])[-1:]:
+                await asyncio.sleep(0)
+            while lines[-1].message != "line 99 password=***":
+                await asyncio.sleep(0)
+                lines = [line async for line in runtime.logs(run.id, tail=3)]
+        assert [(line.message[:7], line.held) for line in lines] == [
+            ("line 97", True),
+            ("line 98", True),
+            ("line 99", True),
+        ]
+        assert [line async for line in runtime.logs(run.id, "report", after=lines[-1].number)] == []
+        goes_on.set()
+        await run.wait()
+        kept = [line async for line in runtime.logs(run.id, after=lines[-1].number, follow=True)]
+        assert (kept[-1].message, kept[-1].held) == ("line 99 password=***", False)
+        assert [line.held async for line in runtime.logs(run.id, tail=1)] == [False]
