@@ -193,15 +193,21 @@ class AssetGraph:
 
     def upstream(self, name: str) -> list[str]:
         """Everything an asset depends on, directly or not, in topological order; without itself."""
-        return self._reachable(name, lambda each: [dep.asset for dep in self._assets[each].dependencies])
+        return self._reachable(name, self._needed_by)
 
-    def needed(self, name: str) -> frozenset[str]:
-        """An asset, and everything upstream whose failure reaches it: not what is only taken as an `Outcome`."""
-        values = self._reachable(
-            name,
+    def with_upstream(self, names: Iterable[str]) -> list[str]:
+        """These and everything they depend on, directly or not, in topological order."""
+        names = tuple(names)
+        return self._in_order({*names, *self._reached(names, self._needed_by)})
+
+    def needed(self, names: Iterable[str]) -> frozenset[str]:
+        """These, and everything upstream whose failure reaches one: not what is only taken as an `Outcome`."""
+        names = tuple(names)
+        values = self._reached(
+            names,
             lambda each: [dep.asset for dep in self._assets[each].dependencies if dep.takes != "outcome"],
         )
-        return frozenset({name, *values})
+        return frozenset(values.union(names))
 
     def downstream(self, name: str) -> list[str]:
         """Everything that depends on an asset, directly or not, in topological order; without itself."""
@@ -379,15 +385,25 @@ class AssetGraph:
             ) from reason
 
     def _reachable(self, name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
-        self[name]
+        return self._in_order(self._reached((name,), neighbours) - {name})
+
+    def _reached(self, names: Iterable[str], neighbours: Callable[[str], Iterable[str]]) -> set[str]:
+        queue = deque(names)
+        for name in queue:
+            self[name]
         found: set[str] = set()
-        queue = deque([name])
         while queue:
             for each in neighbours(queue.popleft()):
-                if each not in found and each != name:
+                if each not in found:
                     found.add(each)
                     queue.append(each)
-        return sorted(found, key=self._rank.__getitem__)
+        return found
+
+    def _needed_by(self, name: str) -> list[str]:
+        return [dependency.asset for dependency in self._assets[name].dependencies]
+
+    def _in_order(self, names: Iterable[str]) -> list[str]:
+        return sorted(names, key=self._rank.__getitem__)
 
 
 _SAME_KEY = SameKey()

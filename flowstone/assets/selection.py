@@ -12,24 +12,60 @@ A comma binds closer than a space: `a,b -c` is (a or b), and not c.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import SelectionError
 from flowstone.printable import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from flowstone.assets.asset import Asset
     from flowstone.assets.graph import AssetGraph
 
-__all__ = ["select"]
+__all__ = ["check_selection", "is_selection", "select", "selected"]
 
 _WORD: Final = re.compile(r"[^\s,]+")
 _OPERAND: Final = re.compile(
     r"(?P<out>-?)(?P<up>\d*\+|)(?P<what>\*|tag:[^\s,+]+|[^\s,+*-][^\s,+*]*)(?P<down>\+\d*|)"
 )
 _NOTHING_SELECTED: Final = "A selection names at least one asset"
+_NAME: Final = re.compile(
+    r"[^\s,+*:-][^\s,+*:]*"
+)  # More than can be the name of an asset: it may be mistyped.
+
+
+def is_selection(text: str) -> bool:
+    """Whether a text is more than the name of one asset."""
+    return _NAME.fullmatch(text) is None
+
+
+def selected(graph: AssetGraph, text: str) -> tuple[str, ...]:
+    """The names of the assets that a name or a selection stands for where something is to run: one at least.
+
+    Raises:
+        AssetNotFound: There is no asset of that name.
+        SelectionError: The selection cannot be read, names what there is not, or leaves nothing.
+    """
+    if not is_selection(text):
+        return (graph[text].name,)
+    found = select(graph, text)
+    if not found:
+        raise _error(text, 0, "No asset is in this selection")
+    return found
+
+
+def check_selection(assets: Mapping[str, Asset[..., Any]], text: str) -> None:
+    """Whether a selection can be read, and all that it names is there, before these assets are a graph.
+
+    Raises:
+        SelectionError: See `select`.
+    """
+    for operands in _groups(text):
+        for start, word in operands:
+            read = _read(text, start, word)
+            _named(assets, text, start + read.start("what"), read["what"])
 
 
 def select(graph: AssetGraph, text: str) -> tuple[str, ...]:
@@ -77,26 +113,29 @@ def _groups(text: str) -> list[list[tuple[int, str]]]:
 
 def _operand(graph: AssetGraph, text: str, start: int, word: str) -> tuple[bool, set[str]]:
     """Whether it is left out, and what it names with what is asked for around it."""
-    read = _OPERAND.fullmatch(word)
-    if read is None:
-        partial = _OPERAND.match(word)
-        raise _error(text, start + (partial.end() if partial else 0), "This is no asset, tag:NAME or *")
-    names = _named(graph, text, start + read.start("what"), read["what"])
+    read = _read(text, start, word)
+    names = _named(graph.assets, text, start + read.start("what"), read["what"])
     upstream = _around(names, read["up"].rstrip("+"), _upstream_of(graph)) if read["up"] else set()
     downstream = _around(names, read["down"].lstrip("+"), _downstream_of(graph)) if read["down"] else set()
     return bool(read["out"]), names | upstream | downstream
 
 
-def _named(graph: AssetGraph, text: str, position: int, what: str) -> set[str]:
-    assets = [asset for asset in graph.assets.values() if not asset.is_constant]
+def _read(text: str, start: int, word: str) -> re.Match[str]:
+    read = _OPERAND.fullmatch(word)
+    if read is None:
+        partial = _OPERAND.match(word)
+        raise _error(text, start + (partial.end() if partial else 0), "This is no asset, tag:NAME or *")
+    return read
+
+
+def _named(known: Mapping[str, Asset[..., Any]], text: str, position: int, what: str) -> set[str]:
+    assets = [asset for asset in known.values() if not asset.is_constant]
     if what == "*":
         return {asset.name for asset in assets}
     if not what.startswith("tag:"):
-        if what not in graph.assets:
-            raise _error(
-                text, position, f"There is no asset {what!r:.100}.{did_you_mean(what, graph.assets)}"
-            )
-        if graph.assets[what].is_constant:
+        if what not in known:
+            raise _error(text, position, f"There is no asset {what!r:.100}.{did_you_mean(what, known)}")
+        if known[what].is_constant:
             raise _error(text, position, f"{what!r:.100} is a value of the pipeline, which is never computed")
         return {what}
     name, equals, value = what.removeprefix("tag:").partition("=")

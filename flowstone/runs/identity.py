@@ -1,6 +1,6 @@
 """Which runs do the same: what a caller asks for who would rather join a run than compute something twice.
 
-Two runs do the same if they are of one pipeline and were asked for in the same way: the asset alone or with its
+Two runs do the same if they are of one pipeline and were asked for in the same way: the assets alone or with their
 upstream, the partitions, what is computed again, and the config that was passed. How many steps run at a time, a
 timeout, tags and the hour of the request make no difference.
 """
@@ -32,7 +32,8 @@ def identity_of(run: RunRecord) -> tuple[object, ...]:
 def identity_of_request(pipeline: str, request: RunSpec) -> tuple[object, ...]:
     """That of a run of this pipeline that does this."""
     config = json.dumps({name: dict(fields) for name, fields in request.config.items()}, sort_keys=True)
-    return (pipeline, request.kind, request.upstream, request.refresh, *_place(request), config)
+    beside = tuple(sorted(request.beside.items()))
+    return (pipeline, request.kind, request.upstream, request.refresh, *_place(request), beside, config)
 
 
 def _place(request: RunSpec) -> Place:

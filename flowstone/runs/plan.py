@@ -266,7 +266,7 @@ class RunPlan:
     """The steps of a run and how they depend on each other.
 
     Args:
-        asked: The keys of the target that were asked for; its plan may have others that these need.
+        asked: The keys of each target that were asked for; its plan may have others that these need.
 
     Attributes:
         request: What was asked for.
@@ -295,7 +295,7 @@ class RunPlan:
         graph: AssetGraph,
         view: PartitionView,
         assets: tuple[AssetPlan, ...],
-        asked: Sequence[Any],
+        asked: Mapping[str, Sequence[Any]],
     ) -> None:
         self.request = request
         self.graph = graph
@@ -327,8 +327,11 @@ class RunPlan:
     @property
     def targets(self) -> Sequence[range]:
         """The steps that were asked for. Every other one is part of the run because one of these needs it."""
-        plan = self._by_name[self.request.asset]
-        return (range(plan.offset, plan.end),) if plan.keys is self._asked else plan.numbers(self._asked)
+        found: list[range] = []
+        for name, keys in self._asked.items():
+            plan = self._by_name[name]
+            found += (range(plan.offset, plan.end),) if plan.keys is keys else plan.numbers(keys)
+        return found
 
     def of(self, step: int) -> AssetPlan:
         """The asset's plan that holds the step."""

@@ -1,13 +1,13 @@
 """From a request to a plan: which assets, which partitions of each, in which order. Pure and lazy.
 
-The target's partitions are given; those of an upstream asset are all that its downstream assets need, found
-from the target upwards. Where keys are consecutive they stay a slice of their set, so that a backfill over a
+The partitions of the targets are given; those of an upstream asset are all that its downstream assets need, found
+from the targets upwards. Where keys are consecutive they stay a slice of their set, so that a backfill over a
 million partitions with its upstream assets is planned without looking at a single key.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.partition_keys import decode_partition
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.partition_view import PartitionView
-    from flowstone.runs.records import RunSpec
+    from flowstone.runs.records import RunSpec, Share
 
 __all__ = ["plan_run"]
 
@@ -37,70 +37,90 @@ def plan_run(graph: AssetGraph, view: PartitionView, request: RunSpec) -> RunPla
     """Plan a request.
 
     Raises:
-        AssetNotFound: The target is not in the graph.
+        AssetNotFound: A target is not in the graph.
         PartitionError: A key is foreign to the target's set.
         ConfigError: An asset lacks a required field, or is given a config and is no part of the run.
         DefinitionError: An asset that takes an outcome would be given many.
     """
-    target = graph[request.asset].name
-    needs = _Needs(graph, view)
-    asked = needs.keys[target] = _target_keys(view, request)
-    order = [target]
-    if request.upstream:
-        upstream = graph.upstream(target)
-        needs.walk([target, *reversed(upstream)])
-        order = [asset for asset in (*upstream, target) if asset in needs.keys]
-    elif needs.needs_itself(target):
-        needs.look_back(target, closed=True)
+    needs = _Needs(graph, view, request)
+    if request.upstream or len(needs.targets) > 1:
+        needs.walk()
+    elif needs.needs_itself(request.asset):
+        needs.look_back(request.asset)
     plans: dict[str, AssetPlan] = {}
     offset = 0
-    for index, asset in enumerate(order):
+    for index, asset in enumerate(needs.part_of_run()):
         plan = plans[asset] = AssetPlan(asset, index, offset, needs.keys[asset], request.refresh)
         offset = plan.end
-        dependencies = needs.dependencies.get(asset)
-        if dependencies is not None:
+        dependencies = [each for each in needs.dependencies.get(asset, ()) if each.asset in plans]
+        if dependencies:
             upstream_plans = [plans[each.asset] for each in dependencies]
             plan.connect(view, dependencies, upstream_plans, same_keys=asset not in needs.apart)
-    return RunPlan(request, graph, view, tuple(plans.values()), asked)
+    return RunPlan(request, graph, view, tuple(plans.values()), needs.asked())
 
 
 class _Needs:
-    """The partitions of each asset that are part of a run, found from the target upwards.
+    """The partitions of each asset that are part of a run, found from the targets upwards.
+
+    Where the run has nothing but its targets, what these need of others is followed only as far as it leads to a
+    target whose partitions are those that the other ones need.
 
     Attributes:
+        targets: Their keys by name; None: those that targets downstream of it need.
+        order: The assets that are looked at, upstream before downstream.
         keys: By asset.
-        dependencies: By asset, those of its dependencies that are part of the run.
+        dependencies: By asset, those of its dependencies that are looked at, and that it needs something of.
         apart: The assets of which some dependency does not need just the same keys.
     """
 
-    def __init__(self, graph: AssetGraph, view: PartitionView) -> None:
+    def __init__(self, graph: AssetGraph, view: PartitionView, request: RunSpec) -> None:
         self.graph = graph
         self.view = view
-        self.keys: dict[str, Sequence[Any]] = {}
+        own = _target_keys(view, request)
+        self.targets = {graph[name].name: _shared_keys(own, share) for name, share in request.beside.items()}
+        self.targets[graph[request.asset].name] = own
+        self.keys = {name: keys for name, keys in self.targets.items() if keys is not None}
+        self.order = self._order(grows=request.upstream or len(self.keys) < len(self.targets))
         self.dependencies: dict[str, list[Dependency]] = {}
         self.apart: set[str] = set()
+        self._whole = request.upstream
+        self._looked_at = frozenset(self.order)
         self._parts: dict[str, list[Sequence[Any]]] = {}  # Where downstream assets need different keys.
 
-    def walk(self, assets: Sequence[str]) -> None:
-        """Take in assets, each after all that depend on it."""
-        for asset in assets:
+    def _order(self, *, grows: bool) -> Sequence[str]:
+        if grows:
+            return self.graph.with_upstream(self.targets)
+        return sorted(self.targets, key=self.graph.rank)
+
+    def walk(self) -> None:
+        """Find the keys of all assets that are looked at, each after all that depend on it."""
+        for asset in reversed(self.order):
             if asset in self._parts:
                 self.keys[asset] = _union(self._parts.pop(asset))
             if asset in self.keys:
                 if self.needs_itself(asset):
-                    self.look_back(asset, closed=False)
+                    self.look_back(asset)
                 self._look_upstream(asset, self.keys[asset])
+
+    def part_of_run(self) -> list[str]:
+        """The assets of the run, upstream before downstream."""
+        return [name for name in self.order if name in self.keys and (self._whole or name in self.targets)]
+
+    def asked(self) -> dict[str, Sequence[Any]]:
+        """The keys of each target that is part of the run; those that are needed, where these were asked for."""
+        found = {name: self.keys.get(name) if keys is None else keys for name, keys in self.targets.items()}
+        return {name: keys for name, keys in found.items() if keys is not None}
 
     def needs_itself(self, asset: str) -> bool:
         """Whether it depends on its own earlier keys: only by a mapping can it."""
         return asset in self.graph.assets[asset].mappings
 
-    def look_back(self, asset: str, *, closed: bool) -> None:
-        """Put the keys of an asset that needs itself into the order of its set; unless closed, with earlier ones.
+    def look_back(self, asset: str) -> None:
+        """Put the keys of an asset that needs itself into the order of its set; with earlier ones, if it may grow.
 
         Steps are looked at in the order of the plan, so a key must come after the ones it needs.
         """
-        self.keys[asset] = with_earlier(self.view, asset, self.keys[asset], closed=closed)
+        self.keys[asset] = with_earlier(self.view, asset, self.keys[asset], closed=self._is_fixed(asset))
         dependencies = self.graph.assets[asset].dependencies
         self.dependencies[asset] = [each for each in dependencies if each.asset == asset]
         self.apart.add(asset)
@@ -111,7 +131,7 @@ class _Needs:
         needed = self.dependencies.get(asset, [])  # It may depend on itself.
         for dependency in assets[asset].dependencies:
             upstream = dependency.asset
-            if assets[upstream].is_constant or upstream == asset:
+            if upstream == asset or upstream not in self._looked_at or assets[upstream].is_constant:
                 continue
             part = keys
             if not graph.needs_same_keys(asset, upstream):
@@ -128,7 +148,13 @@ class _Needs:
         if needed:
             self.dependencies[asset] = needed
 
+    def _is_fixed(self, asset: str) -> bool:
+        """Whether just the partitions that were asked for are part of the run, whatever else is needed of it."""
+        return not self._whole and self.targets.get(asset) is not None
+
     def _need(self, asset: str, part: Sequence[Any]) -> None:
+        if self._is_fixed(asset):
+            return
         before = self.keys.get(asset)
         if before is None:
             self.keys[asset] = part if isinstance(part, KeySlice | KeyList) else KeyList(part)
@@ -146,6 +172,19 @@ def _target_keys(view: PartitionView, request: RunSpec) -> Sequence[Any]:
         first, last = (decode_partition(end) for end in request.span)
         return keys.between(first, last)
     return KeyList(None if key is None else decode_partition(key) for key in request.keys)
+
+
+def _shared_keys(own: Sequence[Any], share: Share) -> Sequence[Any] | None:
+    """The keys of a further target; None: those that are needed."""
+    match share:
+        case "same":
+            return own
+        case "once":
+            return KeyList((None,))
+        case "needed":
+            return None
+        case _:
+            assert_never(share)
 
 
 def _upstream_keys(view: PartitionView, asset: str, upstream: str, keys: Sequence[Any]) -> Sequence[Any]:

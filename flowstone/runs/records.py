@@ -21,6 +21,7 @@ __all__ = [
     "Refresh",
     "RunRecord",
     "RunSpec",
+    "Share",
     "Status",
     "StepKey",
     "WaitKind",
@@ -44,6 +45,9 @@ FailureKind: TypeAlias = Literal[
     "skip",
 ]
 Refresh: TypeAlias = Literal["all", "missing", "stale"]
+Share: TypeAlias = Literal["same", "once", "needed"]
+"""Which partitions of a further target a run has: the same as of the first one; its one value, because it has no
+partition set and the first one has; or those that targets downstream of it need, because its set is another one."""
 WaitKind: TypeAlias = Literal["approval", "signal", "sleep", "once"]
 """`once` is no wait: what a function did once is kept as an answer that it need not wait for."""
 
@@ -175,20 +179,22 @@ class RunSpec:
     """What was requested, as data: everything that another process needs to plan the run.
 
     Attributes:
-        kind: `materialize` (this asset only), `materialize_all` (and everything upstream) or `backfill`.
-        asset: The target asset's name.
-        keys: The target's encoded partition keys; None entries mean "no partition". Empty if `span` is set.
-        span: First and last encoded key of a contiguous range of the target's set, instead of `keys`.
-        upstream: Whether upstream assets are part of the run.
+        kind: `materialize` (the targets only), `materialize_all` (and everything upstream) or `backfill`.
+        asset: The name of the target that the partitions are of; of several the one that stands most downstream.
+        keys: Its encoded partition keys; None entries mean "no partition". Empty if `span` is set.
+        span: First and last encoded key of a contiguous range of its set, instead of `keys`.
+        upstream: Whether everything upstream of the targets is part of the run.
         refresh: Which existing values are reused.
         max_parallel: Steps that may run at a time; None: the runtime's `max_concurrency`.
         timeout: Seconds until the run is cancelled, or None.
         tags: Free labels.
         as_of: The instant that closes open-ended partition sets (ISO 8601, UTC).
-        partitioned: Whether the target had a partition set then: an asset without one takes any key.
+        partitioned: Whether `asset` had a partition set then: an asset without one takes any key.
         config: The fields that were passed, as JSON, by asset.
         retry_of: The id of the run of which this computes again what did not succeed; or None. Values are reused
             of what succeeded there, and of nothing else.
+        beside: The other targets, upstream before downstream, and which of their partitions are meant; empty where
+            one asset was asked for.
     """
 
     kind: Literal["materialize", "materialize_all", "backfill"]
@@ -204,6 +210,12 @@ class RunSpec:
     partitioned: bool = False
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     retry_of: str | None = None
+    beside: Mapping[str, Share] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The assets that were asked for, at least one."""
+        return (*self.beside, self.asset)
 
 
 @frozen
@@ -245,8 +257,13 @@ class RunRecord:
 
     @property
     def asset(self) -> str:
-        """Name of the asset that was asked for."""
+        """Name of the asset that was asked for; of several the one that stands most downstream."""
         return self.request.asset
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Names of all assets that were asked for."""
+        return self.request.targets
 
     @property
     def tags(self) -> Mapping[str, str]:

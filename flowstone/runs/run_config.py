@@ -19,7 +19,7 @@ from flowstone.frozen import frozen
 from flowstone.remedies import Remedies
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from flowstone.assets.config import Config, Refused
     from flowstone.assets.graph import AssetGraph
@@ -42,19 +42,20 @@ class AssetConfig:
     record: Mapping[str, Any]
 
 
-def given(graph: AssetGraph, target: str, config: object) -> Mapping[str, Mapping[str, Any]]:
+def given(graph: AssetGraph, targets: Sequence[str], config: object) -> Mapping[str, Mapping[str, Any]]:
     """What was passed as `config=`, by asset, as JSON.
 
     A mapping of which any key names an asset is read by asset, and then every key must name one; any other one, and
-    a `Config`, is the target's.
+    a `Config`, is the target's. Of several targets it has to say whose it is.
 
     Raises:
         ConfigError: It does not fit; the message names the asset and the field.
     """
     if config is None:
         return _NOTHING
+    target = targets[-1]
     if isinstance(config, Configured):
-        return {target: _fields(graph, target, config)}
+        return _of_only(graph, targets, config)
     if not isinstance(config, Mapping):
         raise ConfigError(
             f"config={config!r:.100} takes a dict of fields, a dict of such dicts by asset, or a Config.",
@@ -63,7 +64,7 @@ def given(graph: AssetGraph, target: str, config: object) -> Mapping[str, Mappin
     keys = {key.name if isinstance(key, Asset) else key: each for key, each in config.items()}
     named = [key for key in keys if key in graph.assets]
     if not named:
-        return {target: _fields(graph, target, keys)} if keys else _NOTHING
+        return _of_only(graph, targets, keys) if keys else _NOTHING
     for key in keys:
         if key not in graph.assets:
             hint = did_you_mean(str(key), graph.assets)
@@ -75,6 +76,17 @@ def given(graph: AssetGraph, target: str, config: object) -> Mapping[str, Mappin
                 remedies=_written(target, "…", f"Fields of {target!r} belong in a dict of their own:"),
             )
     return {name: _fields(graph, name, each, target) for name, each in keys.items()}
+
+
+def _of_only(graph: AssetGraph, targets: Sequence[str], passed: object) -> Mapping[str, Mapping[str, Any]]:
+    """Fields that are given without an asset."""
+    if len(targets) == 1:
+        return {targets[0]: _fields(graph, targets[0], passed)}
+    taker = next((name for name in targets if graph.assets[name].config_parameter is not None), targets[-1])
+    raise ConfigError(
+        f"{len(targets)} assets are asked for, so the config has to say whose fields these are.",
+        remedies=_written(taker, "…", f"Those of {taker!r} are written"),
+    )
 
 
 def _fields(graph: AssetGraph, name: str, passed: object, target: str | None = None) -> Mapping[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.assets.partition_labels import step_label
 from flowstone.counting import count
 from flowstone.printable import one_line, printable
 from flowstone.runs.automation import RULE, TAG
 from flowstone.runs.explanation import when
+from flowstone.runs.targets import request_label, targets_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,8 +107,8 @@ def retry_words(event: StepRetried, now: datetime) -> str:
 def who_asked(run: RunRecord, key: StepKey) -> str:
     """Why a run computed a step: `schedule "nightly" asked for report`, or what asked for it."""
     asked = run.request
-    target = step_label(asked.asset, asked.keys[0] if len(asked.keys) == 1 else None)
-    own = asked.asset == key[0]
+    target = request_label(asked)
+    own = key[0] in asked.targets
     tags: Mapping[str, Any] = asked.tags
     if TAG in tags:
         what = "it" if own else target
@@ -116,5 +116,7 @@ def who_asked(run: RunRecord, key: StepKey) -> str:
         return f'the automation "{one_line(tags[TAG])}" asked for {what}{rule}'
     if asked.kind == "backfill":
         many = "" if asked.span is not None else f" of {count(len(asked.keys), 'partition')}"
-        return f"a backfill of {one_line(asked.asset)}{many} {'has' if own else 'needs'} it"
-    return "it was asked for" if own else f"{target} was asked for, which needs it"
+        return f"a backfill of {targets_label(asked)}{many} {'has' if own else 'needs'} it"
+    if own:
+        return "it was asked for"
+    return f"{target} {'were' if asked.beside else 'was'} asked for, which {'need' if asked.beside else 'needs'} it"

@@ -187,7 +187,8 @@ _DETAILS: Final = Shape(
     Materialization, _MATERIALIZATION_FIELDS, only=("metadata", "failure", "inputs", "config")
 )
 _REQUEST: Final = Shape(
-    RunSpec, {"keys": TUPLE, "span": TUPLE, "timeout": NUMBER, "tags": MAPPING, "config": MAPPING}
+    RunSpec,
+    {"keys": TUPLE, "span": TUPLE, "timeout": NUMBER, "tags": MAPPING, "config": MAPPING, "beside": MAPPING},
 )
 _RUN: Final = Shape(
     RunRecord,

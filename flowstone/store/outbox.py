@@ -44,10 +44,12 @@ class _Followed:
         self.lanes: dict[str, deque[tuple[int, Entry | AutomationEvent]]] = {}
         self.attempts: dict[DeliveryKey, int] = {}
 
-    def wants(self, pipeline: str, asset: str) -> bool:
+    def wants(self, pipeline: str, asset: str, beside: Collection[str] = ()) -> bool:
         follower = self.state.follower
         return (follower.anywhere or self.pipeline == pipeline) and (
-            follower.assets is None or asset in follower.assets
+            follower.assets is None
+            or asset in follower.assets
+            or bool(beside and not follower.assets.isdisjoint(beside))
         )
 
     def add(self, lane: str, number: int, entry: Entry | AutomationEvent) -> None:
@@ -152,17 +154,23 @@ class Outbox:
             self._followed[pipeline, name] = _Followed(pipeline, FollowerState(followed.state.follower))
             self._index()
 
-    def record(self, pipeline: str, run_id: str, number: int, entry: Entry) -> None:
-        """An event of a run was recorded, or what says the same: let those have it who want it."""
+    def record(
+        self, pipeline: str, run_id: str, number: int, entry: Entry, beside: Collection[str] = ()
+    ) -> None:
+        """An event of a run was recorded, or what says the same: let those have it who want it.
+
+        What happens to the run as a whole is heard of by its other targets as well, which are `beside`.
+        """
         if isinstance(entry, tuple):
             kind, asset = "step.started", entry[2]
         elif isinstance(entry, Materialization):
             kind, asset = f"step.{entry.status.value}", entry.asset
         else:
             kind, asset = entry.exact_kind, entry.asset
+        others = beside if kind.startswith("run.") else ()
         pipelines: dict[str, None] = {}
         for each in self._kinds.get(kind, ()):
-            if each.wants(pipeline, asset):
+            if each.wants(pipeline, asset, others):
                 each.add(run_id, number, entry)
                 pipelines[each.pipeline] = None
         self._tell(pipelines)

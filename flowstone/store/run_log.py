@@ -277,14 +277,20 @@ class RunLog:
         if self.feed is not None:
             self.feed.add(entry)
         if self.outbox is not None and self.outbox.heard:
-            self.outbox.record(self._base.pipeline, self._base.id, log.first + len(log.entries) - 1, entry)
+            base = self._base
+            self.outbox.record(
+                base.pipeline, base.id, log.first + len(log.entries) - 1, entry, base.request.beside
+            )
 
     def tell_of_creation(self) -> None:
         """Let those have the first event who want it; the run is new."""
         if self.feed is not None:
             self.feed.add(self.log.entries[0])
         if self.outbox is not None and self.outbox.heard:
-            self.outbox.record(self._base.pipeline, self._base.id, self.log.first, self.log.entries[0])
+            base = self._base
+            self.outbox.record(
+                base.pipeline, base.id, self.log.first, self.log.entries[0], base.request.beside
+            )
 
     def _file(self, record: Materialization) -> None:
         steps = self._steps.get(record.asset)
@@ -313,7 +319,7 @@ class RunLog:
     def was_asked_for(self, asset: str | None, tags: Mapping[str, str | None]) -> bool:
         """Whether its request is for this asset and has these tags; None stands for any asset, or any value."""
         request = self._base.request
-        if asset is not None and request.asset != asset:
+        if asset is not None and asset not in request.targets:
             return False
         given = request.tags
         return all(name in given and value in {None, given[name]} for name, value in tags.items())

@@ -98,6 +98,7 @@ class CallersContract:
             {"keys": (None,)},
             {"keys": (), "span": ("d:2025-01-15", "d:2025-01-16")},
             {"refresh": "missing"},
+            {"beside": {"raw": "same"}},
             {"config": {}},
             {"config": {"report": {"a": 1, "b": [2, {"c": 0}]}}},
             {"config": {"report": {"a": "1", "b": [2, {"c": None}]}}},
@@ -109,6 +110,23 @@ class CallersContract:
         """What is computed, of what, and with what config has to be the same."""
         await place.store.create_run(asked("run-1"))
         assert await asks(place.store, "run-2", **changes) == "run-2"
+
+    @pytest.mark.parametrize(
+        ("changes", "same"),
+        [
+            ({"beside": {"raw": "same", "note": "once"}}, True),
+            ({"beside": {"note": "once", "raw": "same"}}, True),
+            ({"beside": {"note": "same", "raw": "same"}}, False),
+            ({"beside": {"raw": "same"}}, False),
+            ({}, False),
+        ],
+        ids=str,
+    )
+    async def test_a_run_of_several_assets_is_joined_by_one_of_the_same(self, place, changes, same):
+        """In whatever order they stand, each with the same partitions of it."""
+        await place.store.create_run(asked("run-1", beside={"raw": "same", "note": "once"}))
+        store = await place.reopen()
+        assert await asks(store, "run-2", **changes) == ("run-1" if same else "run-2")
 
     async def test_a_run_of_another_pipeline_is_not_joined(self, place):
         """Even if the request is the same."""

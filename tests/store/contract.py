@@ -185,6 +185,26 @@ class StoreContract:
         ]
         assert await store.runs(asset="c") == []
 
+    async def test_a_run_of_several_assets_is_found_by_each_of_them(self, place):
+        """With tags, statuses and in pages as the others, and once; the request comes back as it was."""
+        several = replace(run().request, asset="b", beside={"a": "same", "c": "once", "d": "needed"})
+        for number in range(1, 9):
+            request = several if number % 2 else replace(run().request, asset="abcd"[number // 2 - 1])
+            await place.store.create_run(run(f"run-{number}", request=request))
+            if number > 4:
+                await place.store.write(begun(f"run-{number}"))
+        store = await place.reopen()
+        assert (await store.run("run-1")).request == several
+        for name, alone in zip("abcd", (2, 4, 6, 8), strict=True):
+            found = sorted([1, 3, 5, 7, alone], reverse=True)
+            assert ids(await store.runs(asset=name)) == [f"run-{number}" for number in found]
+            assert ids(await store.runs(asset=name, tags={"team": None})) == [f"run-{n}" for n in found]
+            begun_ones = [f"run-{number}" for number in found if number > 4]
+            assert ids(await store.runs(asset=name, statuses=[Status.RUNNING])) == begun_ones
+        assert ids(await store.runs(asset="a", limit=2, before="run-5")) == ["run-3", "run-2"]
+        assert ids(await store.runs(asset="c", limit=2, before="run-7")) == ["run-6", "run-5"]
+        assert await store.runs(asset="e") == []
+
     async def test_runs_are_found_by_their_tags(self, place):
         """By name, by name and value, by several at once; together with asset and statuses, in pages."""
         tags = [{}, {"team": "core"}, {"team": "web", "why=": 'it\'s "odd"'}, {"team": "core", "why=": ""}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -158,6 +159,23 @@ class DeliveriesContract:
         ]
         assert [event.run_id for event in await told(store, "everywhere")] == ["run-1", "run-1", "run-2"]
         assert {event.run_id for event in await told(store, "own")} == {"run-1"}
+
+    async def test_who_follows_an_asset_is_told_of_runs_of_it_and_others(self, place):
+        """What happens to the run as a whole is told of each of its assets; what happens to a step, of its own."""
+        store = place.store
+        followers = [follower(name, assets=frozenset({name})) for name in ("raw", "note", "other")]
+        await store.deliveries.follow(PIPELINE, followers)
+        request = replace(run().request, beside={"raw": "same", "note": "once"})
+        await store.create_run(run(request=request))
+        await store.write(begun())
+        await store.write_many([start("raw"), start("other"), end("raw")])
+        store = await place.reopen()
+        await store.write(over(status=Status.FAILED))
+        of_run = ["run.queued", "run.started", "run.finished"]
+        assert [event.kind for event in await told(store, "note")] == of_run
+        of_raw = [*of_run[:2], "step.started", "step.succeeded", "run.finished"]
+        assert [event.kind for event in await told(store, "raw")] == of_raw
+        assert [event.kind for event in await told(store, "other")] == ["step.started"]
 
     async def test_nothing_is_delivered_that_was_not_recorded(self, place):
         """What a fence refuses reaches nobody."""

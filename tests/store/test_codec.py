@@ -18,9 +18,11 @@ from flowstone.store.codec import (
     Unreadable,
     decode_event,
     decode_materialization,
+    decode_request,
     decode_run,
     encode_event,
     encode_materialization,
+    encode_request,
     encode_run,
 )
 from flowstone.store.json_safe import json_safe, safe_text
@@ -101,6 +103,7 @@ requests = st.builds(
     tags=st.dictionaries(texts, texts, max_size=3),
     as_of=st.none() | names,
     config=st.dictionaries(names, configs, max_size=2),
+    beside=st.dictionaries(names, st.sampled_from(["same", "once", "needed"]), max_size=3),
 )
 runs = st.builds(
     RunRecord,
@@ -268,6 +271,16 @@ def test_defaults_are_left_out():
         "run_id": "r",
         "status": "reused",
     }
+
+
+def test_a_request_of_one_asset_is_as_older_releases_wrote_it():
+    """What they stored is read as one of one asset, and they read what is stored of one asset now."""
+    stored = {"kind": "backfill", "asset": "a", "keys": [], "span": ["d:2025-01-01", "d:2025-01-31"]}
+    request = decode_request(stored)
+    assert request == RunSpec("backfill", "a", (), ("d:2025-01-01", "d:2025-01-31"))
+    assert request.targets == ("a",)
+    assert encode_request(request) == stored
+    assert encode_request(replace(request, beside={"b": "once"})) == {**stored, "beside": {"b": "once"}}
 
 
 def test_partitions_are_read_from_their_keys():

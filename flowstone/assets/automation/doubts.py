@@ -13,14 +13,17 @@ from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.automation.schedule import LATEST, Schedule
 from flowstone.assets.calendar_partitions import CalendarPartitions
 from flowstone.assets.multi_partitions import MultiPartitions
+from flowstone.assets.selection import selected
+from flowstone.errors import FlowstoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from flowstone.assets.asset import Asset
     from flowstone.assets.automation.cron import Cron
     from flowstone.assets.automation.definitions import DefinedAutomation
+    from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_set import PartitionSet
 
 __all__ = ["doubts"]
@@ -32,31 +35,38 @@ _PERIODS: Final = 40  # In each of which ticks are looked at.
 _MOMENT: Final = timedelta(microseconds=1)
 
 
-def doubts(
-    automation: DefinedAutomation, assets: Mapping[str, Asset[..., Any]], now: datetime
-) -> Iterator[str]:
+def doubts(automation: DefinedAutomation, graph: AssetGraph, now: datetime) -> Iterator[str]:
     """What is to be said of an automation, with what to do about it.
 
     Args:
         automation: What is defined.
-        assets: The assets there are, by name.
+        graph: The assets there are.
         now: The instant from which ticks are looked at (aware).
     """
     if isinstance(automation, Schedule) and automation.request is not None:
         named = f"The schedule {automation.name!r} ({automation.source})"
-        request, asset = automation.request, assets[str(automation.request.asset)]
+        request, target = automation.request, str(automation.request.asset)
         latest = isinstance(request.partition, str) and request.partition == LATEST
         if latest:
-            yield from _late(named, automation.cron, asset, now)
+            for name in _assets_of(target, graph):
+                yield from _late(named, automation.cron, graph.assets[name], now)
         elif request.refresh == "missing":
             yield (
-                f"{named} computes {asset.name!r} once: when it has a value, that is reused. "
+                f"{named} computes {target!r} once: when it has a value, that is reused. "
                 'With refresh="all" it is computed at each tick.'
             )
     elif isinstance(automation, Condition):
         named = f"The condition of {automation.name!r} ({automation.source})"
         for cron in automation.automation.crons:
-            yield from _late(named, cron, assets[automation.name], now)
+            yield from _late(named, cron, graph.assets[automation.name], now)
+
+
+def _assets_of(target: str, graph: AssetGraph) -> Sequence[str]:
+    """The assets that a schedule asks for; none where its selection means nothing any more."""
+    try:
+        return selected(graph, target)
+    except FlowstoneError:
+        return ()
 
 
 def _late(named: str, cron: Cron, asset: Asset[..., Any], now: datetime) -> Iterator[str]:

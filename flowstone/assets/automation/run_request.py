@@ -38,8 +38,8 @@ class RunRequest:
     out is a failure of the schedule or sensor that made it.
 
     Attributes:
-        asset: Name, `Asset` or decorated function.
-        partition: Which partition of it, or None.
+        asset: Name, `Asset` or decorated function; or several: a selection such as `raw+`, or a list of these.
+        partition: Which partition, or None.
         partitions: Several partitions, at least one, which become one backfill; instead of `partition`.
         upstream: Whether everything upstream is part of the run.
         refresh: Which existing values are reused: `missing` (default), `stale` or `all`.
@@ -66,9 +66,11 @@ class RunRequest:
     join: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not (is_name(self.asset) or isinstance(self.asset, Asset) or callable(self.asset)):
+        several = isinstance(self.asset, list | tuple)
+        if not all(map(_is_asset, self.asset if several else (self.asset,))) or (several and not self.asset):
             raise ArgumentError(
-                f"RunRequest({self.asset!r:.100}) takes an asset: its name, the Asset or the decorated function."
+                f"RunRequest({self.asset!r:.100}) takes an asset: its name, the Asset or the decorated function; "
+                "or several."
             )
         if self.partitions is not None:
             self._check_partitions(self.partitions)
@@ -104,6 +106,10 @@ class RunRequest:
 
     def _wrong(self, name: str, value: object, known: str) -> ArgumentError:
         return ArgumentError(f"RunRequest({self._named!r:.100}): {name}={value!r:.100} takes {known}.")
+
+
+def _is_asset(given: object) -> bool:
+    return is_name(given) or isinstance(given, Asset) or callable(given)
 
 
 def nothing_to_run(asset: object) -> ArgumentError:

@@ -15,8 +15,9 @@ from flowstone.assets.automation.run_request import REFRESHES, RunRequest
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.selection import check_selection, is_selection
 from flowstone.assets.suggest import did_you_mean
-from flowstone.errors import ArgumentError, DefinitionError, PartitionError
+from flowstone.errors import ArgumentError, DefinitionError, PartitionError, SelectionError
 from flowstone.frozen import frozen
 from flowstone.printable import one_line
 
@@ -185,6 +186,8 @@ def _request(
     upstream: Any,
     refresh: Any,
 ) -> RunRequest:
+    if isinstance(asset, str) and is_selection(asset):
+        return _request_of_several(assets, where, asset, partition, upstream=upstream, refresh=refresh)
     target = _asset(assets, where, asset)
     name = target.name
     if partition is None and target.partitions is not None:
@@ -200,6 +203,27 @@ def _request(
     _choice(where, "refresh", refresh, REFRESHES)
     together = checked_flag(where, "upstream", upstream)
     return RunRequest(name, partition=partition, upstream=together, refresh=refresh)
+
+
+def _request_of_several(
+    assets: Mapping[str, Asset[..., Any]],
+    where: str,
+    text: str,
+    partition: Any,
+    *,
+    upstream: Any,
+    refresh: Any,
+) -> RunRequest:
+    """Which assets are in a selection, and what their partitions are, is known at each tick."""
+    try:
+        check_selection(assets, text)
+    except SelectionError as error:
+        raise DefinitionError(f"{where}: {error}\nDefine the schedule after the assets.") from None
+    if partition is not None and partition != LATEST:
+        _check_key(where, partition)
+    _choice(where, "refresh", refresh, REFRESHES)
+    together = checked_flag(where, "upstream", upstream)
+    return RunRequest(text, partition=partition, upstream=together, refresh=refresh)
 
 
 def _asset(assets: Mapping[str, Asset[..., Any]], where: str, asset: Any) -> Asset[..., Any]:
@@ -223,11 +247,8 @@ def _asset(assets: Mapping[str, Asset[..., Any]], where: str, asset: Any) -> Ass
 def _check_partition(where: str, asset: Asset[..., Any], partition: Any) -> None:
     """Refuse one that there never is; which a dynamic set has is known when it runs."""
     keys = asset.partitions
-    if keys is None:  # It takes any key.
-        try:
-            encode_partition(partition)
-        except PartitionError as error:
-            raise DefinitionError(f"{where}: {error}") from None
+    if keys is None:
+        _check_key(where, partition)
         return
     parts = keys.sets if isinstance(keys, MultiPartitions) else (keys,)
     if any(isinstance(each, DynamicPartitions) for each in parts) or _is_key(keys.as_of(_FAR), partition):
@@ -236,6 +257,14 @@ def _check_partition(where: str, asset: Asset[..., Any], partition: Any) -> None
         keys.coerce(partition)
     except PartitionError as error:
         raise DefinitionError(f"{where}: {error}") from error
+
+
+def _check_key(where: str, partition: Any) -> None:
+    """Without a set an asset takes any key."""
+    try:
+        encode_partition(partition)
+    except PartitionError as error:
+        raise DefinitionError(f"{where}: {error}") from None
 
 
 def _choice(where: str, what: str, value: object, known: tuple[str, ...]) -> None:

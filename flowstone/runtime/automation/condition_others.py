@@ -45,10 +45,13 @@ class OtherRuns:
         await self._read(changed_by)
         for run_id in sorted(changed_by):
             record = self._known[run_id]
-            if record is None or record.status.terminal or not record.request.upstream:
+            if record is None or record.status.terminal:
                 continue
-            target = record.request.asset
-            if target in graph and (target == asset or asset in graph.upstream(target)):
+            request = record.request
+            if request.beside and asset in request.targets:
+                return run_id
+            targets = [name for name in request.targets if name in graph] if request.upstream else ()
+            if asset in graph.with_upstream(targets):
                 return run_id
         return None
 

@@ -117,7 +117,7 @@ class Definitions:
         snapshot, now = self._ctx.snapshot, self._ctx.clock.now()
         for _, defined in snapshot.automations.values():
             if defined.source not in self._warned:
-                for doubt in doubts(defined, snapshot.graph.assets, now):
+                for doubt in doubts(defined, snapshot.graph, now):
                     self._warned.add(defined.source)
                     _log.warning("%s", doubt)
 

@@ -12,8 +12,9 @@ from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import ArgumentError, FlowstoneError, PartitionError
 from flowstone.runs.automation import TAG, NewRun
 from flowstone.runs.planner import plan_run
+from flowstone.runs.targets import names_label, targets_of
 from flowstone.runtime.client.requests import (
-    asset_to_run,
+    assets_to_run,
     backfill_request,
     checked_key,
     checked_priority,
@@ -115,13 +116,13 @@ def _new_run(runs: LocalRuns, view: PartitionView, name: str, request: RunReques
 
 
 def _spec(view: PartitionView, name: str, request: RunRequest) -> RunSpec:
-    asset = asset_to_run(view.graph, request.asset).name
+    names, _ = assets_to_run(view.graph, request.asset)
     tags = {TAG: name, **request.tags}
     if request.partitions is not None:
         return backfill_request(
             view,
-            asset,
-            partitions=_bounded(request.partitions, asset),
+            names,
+            partitions=_bounded(request.partitions, names),
             start=None,
             end=None,
             max_parallel=_MAX_PARALLEL,
@@ -133,8 +134,8 @@ def _spec(view: PartitionView, name: str, request: RunRequest) -> RunSpec:
     partition = request.partition
     return run_request(
         view,
-        asset,
-        partition=_latest(view, asset) if isinstance(partition, str) and partition == LATEST else partition,
+        names,
+        partition=_latest(view, names) if isinstance(partition, str) and partition == LATEST else partition,
         refresh=request.refresh,
         max_parallel=None,
         timeout=None,
@@ -144,22 +145,24 @@ def _spec(view: PartitionView, name: str, request: RunRequest) -> RunSpec:
     )
 
 
-def _bounded(partitions: Any, asset: str) -> Any:
+def _bounded(partitions: Any, names: Sequence[str]) -> Any:
     """The same, but what is made while it is read, as by a generator, is read here, and has an end."""
     if not isinstance(partitions, Iterator):
         return partitions
     found = list(islice(partitions, _MOST_PARTITIONS + 1))
     if len(found) > _MOST_PARTITIONS:
         raise ArgumentError(
-            f"A RunRequest of {asset!r} lists more than {_MOST_PARTITIONS:,} partitions: make several of it."
+            f"A RunRequest of {names_label(names)} lists more than {_MOST_PARTITIONS:,} partitions: make several "
+            "of it."
         )
     if not found:
-        raise nothing_to_run(asset)
+        raise nothing_to_run(names_label(names))
     return found
 
 
-def _latest(view: PartitionView, asset: str) -> Any:
-    """The last key of an asset's set at the instant of the view; the word itself where that is a key."""
+def _latest(view: PartitionView, names: Sequence[str]) -> Any:
+    """The last key of the set of these at the instant of the view; the word itself where that is a key."""
+    asset = targets_of(view, names, partitions=True).asset
     keys = view.set_of(asset)
     if keys is None:
         return LATEST

@@ -50,7 +50,7 @@ def raise_unless_succeeded(result: RunResult, cause: BaseException | None, graph
 
 
 def _run_failed(result: RunResult, graph: AssetGraph) -> RunFailed:
-    fatal, tolerated = _fatal_and_tolerated(result.failed.loaded, result.record.asset, graph)
+    fatal, tolerated = _fatal_and_tolerated(result.failed.loaded, result.record.assets, graph)
     number = len(result.failed) - len(tolerated)
     what = f"{count_of(number, len(result), 'step')} failed"
     if len(result.skipped):
@@ -68,10 +68,10 @@ def _run_failed(result: RunResult, graph: AssetGraph) -> RunFailed:
 
 
 def _fatal_and_tolerated(
-    failed: Sequence[Materialization], target: str, graph: AssetGraph
+    failed: Sequence[Materialization], targets: Sequence[str], graph: AssetGraph
 ) -> tuple[list[Materialization], list[Materialization]]:
     """The failures because of which a run failed, and those that everything on the way takes as an `Outcome`."""
-    needed = graph.needed(target) if target in graph else frozenset()
+    needed = graph.needed(target for target in targets if target in graph)
     fatal = [step for step in failed if step.asset in needed]
     if not fatal:
         return list(failed), []

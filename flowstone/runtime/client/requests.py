@@ -1,6 +1,7 @@
 """The edge where arguments become a request: every name, key and number is checked here, once.
 
-1. Names: what asset a name, an `Asset` or a function stands for, and the key of a partition as it was written.
+1. Names: what assets a name, a selection, an `Asset` or a function stands for, and the key of a partition as it was
+   written.
 2. Requests: `materialize_request`, `run_request` and `backfill_request` make what is kept of a call.
 3. Numbers: counts, pages, seconds and priorities, each refused in one sentence that names the argument.
 4. Keys and tags of a run: texts that every store can keep.
@@ -17,14 +18,16 @@ from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.selection import is_selection, selected
 from flowstone.assets.signature import innermost
-from flowstone.errors import ArgumentError, AssetNotFound, PartitionError
+from flowstone.errors import ArgumentError, AssetNotFound, PartitionError, SelectionError
 from flowstone.remedies import Remedies
 from flowstone.runs.records import Refresh, RunSpec
 from flowstone.runs.run_config import given
+from flowstone.runs.targets import targets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_view import PartitionView
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "asset_named",
     "asset_to_run",
+    "assets_to_run",
     "backfill_request",
     "bounded_count",
     "checked_count",
@@ -88,6 +92,23 @@ def asset_to_run(graph: AssetGraph, given: object) -> Asset[..., Any]:
     )
 
 
+def assets_to_run(graph: AssetGraph, given: object) -> tuple[tuple[str, ...], bool]:
+    """As `asset_to_run`, for what may be several: their names, upstream before downstream, and whether it may.
+
+    Raises:
+        AssetNotFound: As `asset_to_run`.
+        SelectionError: A selection cannot be read, names what there is not, or leaves nothing.
+    """
+    if isinstance(given, str):
+        return selected(graph, given), is_selection(given)
+    if isinstance(given, list | tuple):
+        names = {name for each in given for name in assets_to_run(graph, each)[0]}
+        if not names:
+            raise SelectionError("No asset is in this selection, which is empty.")
+        return tuple(sorted(names, key=graph.rank)), True
+    return (asset_to_run(graph, given).name,), False
+
+
 def _is_same(function: object, given: object) -> bool:
     """Whether both are one function, or one that the same lines have defined again from nothing but their names."""
     one, other = innermost(function), innermost(given)
@@ -111,27 +132,29 @@ def encoded(view: PartitionView, asset: str, partition: object) -> str | None:
 
 def materialize_request(
     view: PartitionView,
-    asset: str,
+    names: Sequence[str],
     partition: object,
     timeout: float | None,
     tags: Mapping[str, str],
     config: object = None,
 ) -> RunSpec:
-    """This asset only."""
-    return RunSpec(
-        kind="materialize",
-        asset=asset,
-        keys=(encoded(view, asset, partition),),
-        timeout=_positive("timeout", timeout),
-        tags=checked_tags(tags),
-        partitioned=view.graph[asset].partitions is not None,
-        config={} if config is None else given(view.graph, asset, config),
+    """These assets only."""
+    return run_request(
+        view,
+        names,
+        partition=partition,
+        refresh="all",
+        max_parallel=None,
+        timeout=timeout,
+        tags=tags,
+        upstream=False,
+        config=config,
     )
 
 
 def run_request(
     view: PartitionView,
-    asset: str,
+    names: Sequence[str],
     *,
     partition: object,
     refresh: Refresh,
@@ -141,25 +164,27 @@ def run_request(
     upstream: bool = True,
     config: object = None,
 ) -> RunSpec:
-    """The asset and everything upstream, or the asset alone."""
+    """The assets and everything upstream, or the assets alone."""
+    targets = targets_of(view, names, partitions=partition is not None)
     return RunSpec(
         kind="materialize_all" if upstream else "materialize",
-        asset=asset,
-        keys=(encoded(view, asset, partition),),
+        asset=targets.asset,
+        keys=(encoded(view, targets.asset, partition),),
         upstream=upstream,
         refresh=_checked_refresh(refresh),
         max_parallel=None if max_parallel is None else checked_count("max_parallel", max_parallel),
         timeout=_positive("timeout", timeout),
         tags=checked_tags(tags),
         as_of=view.now.isoformat(),
-        partitioned=view.graph[asset].partitions is not None,
-        config={} if config is None else given(view.graph, asset, config),
+        partitioned=view.graph[targets.asset].partitions is not None,
+        config={} if config is None else given(view.graph, targets.names, config),
+        beside=targets.beside,
     )
 
 
 def backfill_request(
     view: PartitionView,
-    asset: str,
+    names: Sequence[str],
     *,
     partitions: Iterable[object] | None,
     start: object,
@@ -170,13 +195,14 @@ def backfill_request(
     tags: Mapping[str, str],
     config: object = None,
 ) -> RunSpec:
-    """Many partitions of one asset, with or without its upstream."""
-    keys, span = _selection(view, asset, partitions, start, end)
+    """Many partitions of one asset or of several, with or without their upstream."""
+    targets = targets_of(view, names, partitions=True)
+    keys, span = _selection(view, targets.asset, partitions, start, end)
     if not keys and span is None:
-        _log.warning("%s", _nothing(view, asset, listed=partitions is not None))
+        _log.warning("%s", _nothing(view, targets.asset, listed=partitions is not None))
     return RunSpec(
         kind="backfill",
-        asset=asset,
+        asset=targets.asset,
         keys=keys,
         span=span,
         upstream=upstream,
@@ -184,8 +210,9 @@ def backfill_request(
         max_parallel=None if max_parallel is None else checked_count("max_parallel", max_parallel),
         tags=checked_tags(tags),
         as_of=view.now.isoformat(),
-        partitioned=view.graph[asset].partitions is not None,
-        config={} if config is None else given(view.graph, asset, config),
+        partitioned=view.graph[targets.asset].partitions is not None,
+        config={} if config is None else given(view.graph, targets.names, config),
+        beside=targets.beside,
     )
 
 

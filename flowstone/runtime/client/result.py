@@ -170,11 +170,12 @@ class RunResult:
         """The value a step of this run gave or reused.
 
         Args:
-            asset: Name or `Asset`; default: the run's target.
+            asset: Name or `Asset`; default: the run's target, if it has only one.
             partition: Which partition; may be left out if the run has one step of that asset.
 
         Raises:
             AssetNotFound: The run has no such asset.
+            ArgumentError: The run is of several assets and none was named.
             PartitionError: The run has several partitions of the asset and none was named.
             ValueNotFound: The step failed, was skipped or cancelled, and why; or its value was removed since.
             WrongLoop: The runtime still runs, on another event loop than the caller.

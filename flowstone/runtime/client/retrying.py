@@ -58,7 +58,8 @@ async def _left(ctx: RuntimeContext, record: RunRecord) -> list[Materialization]
 
 def _narrowed(view: PartitionView, request: RunSpec, left: Sequence[Materialization]) -> RunSpec:
     """Only those keys that did not succeed, if all that is left is part of what these need."""
-    keys = tuple(dict.fromkeys(step.partition_key for step in left if step.asset == request.asset))
+    alike = {name for name in request.targets if request.beside.get(name, "same") == "same"}
+    keys = tuple(dict.fromkeys(step.partition_key for step in left if step.asset in alike))
     if not keys or len(left) > _MOST_KEYS:
         return request
     narrowed = replace(request, keys=keys, span=None)

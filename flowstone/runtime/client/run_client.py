@@ -20,11 +20,19 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from flowstone.actors.spawn import OWNER
 from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
-from flowstone.assets.partition_keys import decode_partition, encode_partition
+from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_view import PartitionView
-from flowstone.errors import PartitionError, RunNotFound, RuntimeStopping, StoreUnavailable, WaitsForItself
+from flowstone.errors import (
+    ArgumentError,
+    PartitionError,
+    RunNotFound,
+    RuntimeStopping,
+    StoreUnavailable,
+    WaitsForItself,
+)
 from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.records import Status
+from flowstone.runs.targets import targets_label
 from flowstone.runtime.client.once import Once
 from flowstone.runtime.client.progress import report_progress
 from flowstone.runtime.client.requests import asset_named
@@ -32,9 +40,9 @@ from flowstone.runtime.client.result import RunResult
 from flowstone.runtime.client.single_flight import SingleFlight
 from flowstone.runtime.run.closing import cancel_run
 from flowstone.runtime.run.control import Cancel, Drain
-from flowstone.runtime.run.inputs import needs_of, not_ready
 from flowstone.runtime.run.nesting import without_slot
 from flowstone.runtime.run.planning import PlanCache, dynamic_keys
+from flowstone.runtime.run.readiness import check_inputs
 from flowstone.runtime.run.takeover import resume
 from flowstone.runtime.run.values import load_value
 from flowstone.store.callers import Caller
@@ -122,21 +130,14 @@ class RunClient:
         return await self._shared.compute(self._plans.plan(view, request), request, terms)
 
     async def check_ready(self, view: PartitionView, request: RunSpec) -> None:
-        """Refuse before anything is written where an upstream value of the only step is not there.
+        """Refuse before anything is written where an upstream value is not there that the run does not compute.
 
         Raises:
             DependencyNotReady: `.missing` lists every one.
         """
-        asset = view.graph[request.asset]
-        if not asset.dependencies:
+        if not request.beside and not view.graph[request.asset].dependencies:
             return
-        key = request.keys[0]
-        partition = None if key is None else decode_partition(key)
-        needs = needs_of(view.graph, view, asset, partition, key)
-        found = await self._ctx.store.current([key for need in needs for key in need.keys])
-        problem = not_ready(view, asset, partition, needs, found)
-        if problem is not None:
-            raise problem
+        await check_inputs(self._ctx.store, self._plans.plan(view, request))
 
     async def submit(
         self,
@@ -447,7 +448,7 @@ def _locator(record: RunRecord, view: PartitionView) -> Callable[[Any, Any], tup
 
     def locate(asset: Any, partition: Any) -> tuple[str, str | None]:
         if asset is None:
-            asset = record.request.asset
+            asset = _only_target(record)
         if isinstance(asset, Asset):
             asset = asset.name  # The run may have one that the graph does not have any more.
         name = asset if isinstance(asset, str) else asset_named(graph, asset).name
@@ -463,6 +464,15 @@ def _locator(record: RunRecord, view: PartitionView) -> Callable[[Any, Any], tup
             return name, encode_partition(partition)  # A key that was removed since the run.
 
     return locate
+
+
+def _only_target(record: RunRecord) -> str:
+    if record.request.beside:
+        raise ArgumentError(
+            f"Run {record.id} is of several assets, {targets_label(record.request)}: say which, as in "
+            f"value({record.asset!r})."
+        )
+    return record.asset
 
 
 def _identity(event: Event) -> tuple[object, ...]:

@@ -140,7 +140,8 @@ class RemoteRuns:
             return
         if any(run.pipeline in watched.node.pipelines for watched in peers.all_alive()):
             return
-        if run.owner is None and runs.open and run.request.asset in self._ctx.snapshot.graph:
+        known = self._ctx.snapshot.graph.assets.keys()
+        if run.owner is None and runs.open and known >= set(run.request.targets):
             await self.take_back(run, runs)  # It was parked, and ends as one that is driven here.
             return
         with suppress(StaleWrite, StoreUnavailable):  # Somebody came to take it; or the next look will do it.
@@ -211,8 +212,11 @@ async def status_elsewhere(store: Store, view: PartitionView, key: StepKey) -> S
 
 def _asks_for(request: RunSpec, view: PartitionView, key: StepKey) -> bool:
     asset, partition_key = key
-    if request.asset != asset:
+    if asset not in request.targets:
         return False
+    share = request.beside.get(asset, "same")
+    if share != "same":
+        return share == "once" and partition_key is None
     if request.span is None or partition_key is None:
         return partition_key in request.keys
     keys = view.set_of(asset)

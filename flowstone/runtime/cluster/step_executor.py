@@ -212,7 +212,8 @@ class StepExecutor(Poller):
         plan = self._plans.get(run_id)
         if plan is None or plan.graph is not self._ctx.snapshot.graph:
             record = await self._ctx.store.run(run_id)
-            if record is None or record.request.asset not in self._ctx.snapshot.graph:
+            known = self._ctx.snapshot.graph.assets.keys()
+            if record is None or not known >= set(record.request.targets):
                 return None
             try:
                 plan = await plan_again(self._ctx, record)

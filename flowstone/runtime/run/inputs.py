@@ -14,7 +14,7 @@ from flowstone.runtime.run.gathering import gathered
 from flowstone.runtime.run.values import load_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from flowstone.assets.asset import Asset, Dependency
     from flowstone.assets.graph import AssetGraph
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.context import RuntimeContext
 
-__all__ = ["Needs", "constants_of", "load_inputs", "needs_of", "not_ready", "unreachable"]
+__all__ = ["FIRST", "Needs", "constants_of", "load_inputs", "needs_of", "not_ready", "unreachable"]
 
 
 class Needs:
@@ -56,7 +56,7 @@ class Needs:
         """Whether the mapping leads to no partition at all where one value is wanted, and must be there."""
         return not (self.keys or self.many or self.dependency.optional or self.own)
 
-    def missing(self, found: Mapping[StepKey, Materialization]) -> list[str]:
+    def missing(self, found: Container[StepKey]) -> list[str]:
         """What has no value, as people write it; empty if the step can do without.
 
         The default of an asset's own past is for the first key. To take it for a later one, whose earlier value is
@@ -247,7 +247,7 @@ def not_ready(
     asset: Asset[..., Any],
     partition: Any,
     needs: Sequence[Needs],
-    found: Mapping[StepKey, Materialization],
+    found: Container[StepKey],
 ) -> DependencyNotReady | None:
     """What a step lacks of what it cannot do without; None if nothing."""
     missing = [name for need in needs for name in need.missing(found)]
@@ -262,11 +262,11 @@ def not_ready(
     return DependencyNotReady(
         f"Asset {asset.name!r} is not ready: {' '.join(said)}",
         [*missing, *names],
-        remedies=_FIRST if missing else None,
+        remedies=FIRST if missing else None,
     )
 
 
-_FIRST: Final = Remedies(
+FIRST: Final = Remedies(
     "Materialize upstream first, or use materialize_all.",
     "Materialize upstream first, or add --upstream.",
     'Materialize upstream first, or say `"upstream": true`.',

@@ -6,7 +6,7 @@ later run of the same kind. With partitions it depends on the keys and on the ho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.runs.planner import plan_run
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanCache", "dynamic_keys"]
 
+_Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...], bool, str]
+
 
 class PlanCache:
     """Plans by what was asked for; forgets all of them when they hold more than `most_steps` steps together."""
@@ -26,13 +28,13 @@ class PlanCache:
     def __init__(self, most_steps: int = 100_000) -> None:
         self._most_steps = most_steps
         self._steps = 0
-        self._plans: dict[tuple[str, bool, str], RunPlan] = {}
+        self._plans: dict[_Key, RunPlan] = {}
 
     def plan(self, view: PartitionView, request: RunSpec) -> RunPlan:
         """The plan of a request. Raises as `plan_run`."""
         if request.keys != (None,) or request.span is not None:
             return plan_run(view.graph, view, request)
-        key = (request.asset, request.upstream, request.refresh)
+        key = (request.asset, tuple(request.beside.items()), request.upstream, request.refresh)
         known = self._plans.get(key)
         if known is not None and known.graph is view.graph:
             return known.again(request, view)
@@ -41,7 +43,7 @@ class PlanCache:
             self._keep(key, plan)
         return plan
 
-    def _keep(self, key: tuple[str, bool, str], plan: RunPlan) -> None:
+    def _keep(self, key: _Key, plan: RunPlan) -> None:
         if self._steps + plan.total > self._most_steps:
             self._plans.clear()
             self._steps = 0

@@ -26,38 +26,47 @@ _SHOWN = 5
 
 
 def check_known(view: PartitionView, request: RunSpec, pipeline: str) -> None:
-    """Check that the asset is still there.
+    """Check that the assets are still there.
 
     Raises:
-        DefinitionError: It is not.
+        DefinitionError: One is not.
     """
-    if request.asset not in view.graph:
-        raise DefinitionError(
-            f"The pipeline {pipeline!r} has no asset {request.asset!r} any more: define it again, or ask for "
-            f"another one."
-        )
+    for asset in request.targets:
+        if asset not in view.graph:
+            raise DefinitionError(
+                f"The pipeline {pipeline!r} has no asset {asset!r} any more: define it again, or ask for "
+                f"another one."
+            )
 
 
 def check_request(view: PartitionView, request: RunSpec) -> None:
-    """Check the partitions of a request against the target's set as it is declared now.
+    """Check the partitions of a request against the sets of its targets as they are declared now.
 
     Raises:
         PartitionError: They do not fit; the message says what has changed since.
     """
-    keys = view.set_of(request.asset)
     asked = request.span or request.keys
+    _check_asset(view, request, request.asset, asked)
+    for asset, share in request.beside.items():
+        if share != "needed":
+            _check_asset(view, request, asset, asked if share == "same" else (None,))
+
+
+def _check_asset(view: PartitionView, request: RunSpec, asset: str, asked: Sequence[str | None]) -> None:
+    keys = view.set_of(asset)
     if keys is None:
-        _check_whole(request)
+        if any(key is not None for key in asked):
+            _check_whole(request, asset)
         return
     if None in asked:
         raise PartitionError(
-            f"Asset {request.asset!r} is partitioned by {keys!r} since, and was asked for without a partition: "
+            f"Asset {asset!r} is partitioned by {keys!r} since, and was asked for without a partition: "
             f"ask for it again, at one of them."
         )
-    _check_keys(request.asset, keys, [decode_partition(key) for key in asked if key is not None])
+    _check_keys(asset, keys, [decode_partition(key) for key in asked if key is not None])
 
 
-def _check_whole(request: RunSpec) -> None:
+def _check_whole(request: RunSpec, asset: str) -> None:
     """Check that no partition is asked for that was one of a set: without a set, an asset takes any key."""
     if not request.partitioned and request.span is None:
         return
@@ -66,7 +75,7 @@ def _check_whole(request: RunSpec) -> None:
         asked = f"{keys[0]} to {keys[1]}" if request.span is not None else _some(keys)
         were = "was" if len(keys) == 1 else "were"
         raise PartitionError(
-            f"Asset {request.asset!r} has no partitions any more, and {asked} of it {were} asked for: "
+            f"Asset {asset!r} has no partitions any more, and {asked} of it {were} asked for: "
             f"ask for it again."
         )
 

@@ -122,7 +122,6 @@ async def take_up(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, record
     Raises:
         StoreUnavailable: The store is away; the run is still this node's.
     """
-    asset = record.request.asset
     if not runs.open:
         await cluster.release(record.id, ctx.node)
         return
@@ -131,8 +130,9 @@ async def take_up(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, record
         runs.snoozed.hold(record.id, _STILL_RUNNING)
         await cluster.release(record.id, ctx.node)
         return
-    if asset not in ctx.snapshot.graph:
-        words = f"it waits for a node that knows the asset {asset!r}: this one does not"
+    unknown = next((name for name in record.request.targets if name not in ctx.snapshot.graph), None)
+    if unknown is not None:
+        words = f"it waits for a node that knows the asset {unknown!r}: this one does not"
         ctx.alarms.set(f"run {record.id}", words)
         runs.snoozed.hold(record.id, _UNKNOWN_ASSET)
         await cluster.release(record.id, ctx.node)

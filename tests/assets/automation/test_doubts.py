@@ -38,7 +38,7 @@ def scheduled(partitions, cron, timezone, **options):
 
 def said(pipeline, name="nightly", now=NOW):
     """What is said of an automation."""
-    return list(doubts(pipeline.automations[name], pipeline.graph.assets, now))
+    return list(doubts(pipeline.automations[name], pipeline.graph, now))
 
 
 LATE = [
@@ -106,7 +106,7 @@ def test_a_condition_goes_by_clocks_as_well():
     from flowstone.assets.snapshot import Snapshot
 
     (defined,) = (each for _, each in Snapshot.of([pipeline]).automations.values())
-    (doubt,) = doubts(defined, pipeline.graph.assets, NOW)
+    (doubt,) = doubts(defined, pipeline.graph, NOW)
     assert doubt.startswith("The condition of 'report' (test_doubts.py:")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
@@ -12,6 +14,7 @@ from tests.store.postgres.twins import NODES, PIPELINES, RUNS
 nodes = st.sampled_from(NODES)
 run_ids = st.sampled_from(RUNS)
 few_runs = st.lists(run_ids, max_size=2, unique=True)
+BESIDE = [{}, {}, {"a": "same", "b": "once"}, {"b": "once", "a": "same"}]
 
 
 class CallerRules:
@@ -25,17 +28,19 @@ class CallerRules:
         join=st.sampled_from([True, True, True, False]),
         pipeline=st.sampled_from(["sales", *PIPELINES]),
         key=st.sampled_from([None, None, "k"]),
+        beside=st.sampled_from(BESIDE),
         but=few_runs,
         waiting=few_runs,
     )
-    def call(self, node, owned, waits, cancels, join, pipeline, key, but, waiting):
+    def call(self, node, owned, waits, cancels, join, pipeline, key, beside, but, waiting):
         """Somebody wants a run, or a run to be there."""
         run_id = next(self.fresh_ids(), None)
         if run_id is None:
             return
         self.given.add(run_id)  # Made or not: it is what the caller is called, and a call is made once.
         owner, begins = (node, at(0)) if owned else (None, None)
-        new = run(run_id, pipeline=pipeline, key=key, owner=owner, started_at=begins)
+        request = replace(run().request, beside=beside)
+        new = run(run_id, pipeline=pipeline, key=key, owner=owner, started_at=begins, request=request)
         ahead = tuple(each for each in waiting if each != run_id)
         caller = Caller(run_id, node, cancels, ahead) if waits else None
         there = self.both(node, lambda store: store.callers.create(new, caller, join=join, but=but))

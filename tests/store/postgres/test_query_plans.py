@@ -41,7 +41,8 @@ FILL = f"""
 insert into flowstone.runs
     (id, pipeline, asset, request, status, created_at, owner, total, submitted, key, finish_order)
 select 'run-' || lpad(n::text, 6, '0'), 'sales', 'a' || n % 10,
-    case when n % 3 = 0 then json_build_object('tags', json_build_object('team', n % 5)) else '{{}}' end,
+    case when n % 3 = 0 then json_build_object('tags', json_build_object('team', n % 5))
+        when n % 50 = 1 then json_build_object('beside', json_build_object('b' || n % 100, 'same')) else '{{}}' end,
     case when n < {RUNS - 100} then 'succeeded' else 'running' end, now(), 'node-' || n % 3, 20, true, 'key-' || n,
     case when n < {RUNS - 100} then n end
 from generate_series(0, {RUNS - 1}) n;

@@ -381,6 +381,8 @@ class SharedModel(CallerRules, AutomationRules, DeliveryRules, Twins):
     async def _known(self, store):
         """Whatever a node can ask."""
         known = {"runs": await store.runs(), "partitions": await store.partitions("p")}
+        for asset in ("report", "a", "b"):
+            known["runs", asset] = await store.runs(asset=asset)
         cluster = store.cluster
         for run_id in sorted(self.given):
             record = await store.run(run_id)

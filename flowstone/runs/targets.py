@@ -1,0 +1,119 @@
+"""Several assets in one run: whose partitions are asked for, and which of the others go with them. Pure.
+
+The partitions that a caller names are those of the most downstream assets that have a partition set, which must
+have the same one. What is upstream of these has the same partitions where it has the same set, those that they need
+where it has another one, and its one value where it has none. Where nobody has a set, all have the same key.
+
+Without a partition there is one value of what has no set, and of what is upstream of that the partitions that it
+needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+from flowstone.assets.partition_labels import key_label
+from flowstone.errors import PartitionError
+from flowstone.frozen import frozen
+from flowstone.printable import one_line
+from flowstone.remedies import Remedies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowstone.assets.graph import AssetGraph
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.records import RunSpec, Share
+
+__all__ = ["Targets", "names_label", "request_label", "targets_label", "targets_of"]
+
+_NAMED = 2  # Of more than three.
+
+
+@frozen
+class Targets:
+    """The assets that a run is asked for.
+
+    Attributes:
+        asset: The one that the partitions are of.
+        beside: The others, upstream before downstream, and which of their partitions are meant.
+    """
+
+    asset: str
+    beside: Mapping[str, Share] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.beside, self.asset)
+
+
+def targets_of(view: PartitionView, names: Sequence[str], *, partitions: bool) -> Targets:
+    """The targets of a run.
+
+    Args:
+        view: The partition sets.
+        names: The assets, at least one, upstream before downstream.
+        partitions: Whether partitions are asked for, by name or as all that there are.
+
+    Raises:
+        PartitionError: They have different partitions, and none is upstream of the other.
+    """
+    if len(names) == 1:
+        return Targets(names[0])
+    sets = {name: keys for name in names if (keys := view.set_of(name)) is not None}
+    first = _most_downstream(view.graph, list(sets) if partitions else names)
+    holders = [name for name in first if name in sets]
+    asset = (holders or first or names)[-1]
+    own = sets.get(asset)
+    for name in holders:
+        if sets[name] != own:
+            raise _differ(view, name, asset)
+    beside: dict[str, Share] = {}
+    for name in names:
+        if name in sets:
+            same = sets[name] == own
+            beside[name] = "same" if same else "needed"
+        else:
+            beside[name] = "same" if own is None else "once"
+    del beside[asset]
+    return Targets(asset, beside)
+
+
+def _most_downstream(graph: AssetGraph, names: Sequence[str]) -> list[str]:
+    """Those of them that are upstream of no other one, in their order."""
+    above: set[str] = set()
+    left = []
+    for name in reversed(graph.with_upstream(names)):
+        if name not in above:
+            left.append(name)
+        above.update(each.asset for each in graph.dependencies(name))
+    return left[::-1]
+
+
+def _differ(view: PartitionView, one: str, other: str) -> PartitionError:
+    return PartitionError(
+        f"Assets {one!r} and {other!r} have different partitions, {view.graph[one].partitions!r} and "
+        f"{view.graph[other].partitions!r}, so there is none that both have.",
+        remedies=Remedies("Run them one after the other, or something downstream of both with its upstream."),
+    )
+
+
+def names_label(names: Sequence[str]) -> str:
+    """Several names as people read them: `raw and clean`, or `raw, clean and 3 more`."""
+    shown = [one_line(name) for name in names]
+    if len(shown) > _NAMED + 1:
+        shown[_NAMED:] = [f"{len(shown) - _NAMED} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def targets_label(request: RunSpec) -> str:
+    """The assets that a run was asked for, as people read them."""
+    return names_label(request.targets)
+
+
+def request_label(request: RunSpec) -> str:
+    """The same with the partition, where there is one: `raw and clean[2025-01-15]`."""
+    key = request.keys[0] if len(request.keys) == 1 else None
+    return targets_label(request) + ("" if key is None else f"[{key_label(key)}]")
