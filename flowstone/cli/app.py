@@ -36,8 +36,8 @@ _COMMANDS: Final = {
         "partitions": "List, add or remove the keys of a dynamic partition set.",
     },
     "Compute": {
-        "materialize": "Compute an asset; with --upstream, everything it needs as well.",
-        "backfill": "Compute many partitions of an asset in one run.",
+        "materialize": "Compute an asset, or several; with --upstream, everything needed as well.",
+        "backfill": "Compute many partitions of an asset, or of several, in one run.",
         "plan": "Show what would run and why, without running it.",
         "invalidate": "Make values no longer current, to have them computed again.",
     },
@@ -54,6 +54,7 @@ _COMMANDS: Final = {
         "serve": "Run what is submitted and scheduled until told to stop.",
         "worker": "Help with a pipeline's runs until told to stop.",
         "cancel": "Stop a run, whichever node drives it.",
+        "retry": "Compute again what did not succeed in a run.",
         "approvals": "List what somebody is to approve, the newest first.",
         "approve": "Approve what a step waits for: it goes on.",
         "reject": "Reject what a step waits for: it fails.",
@@ -121,6 +122,17 @@ class CarefulCommand(TyperCommand):
 
             ctx.fail(word_too_many(self, left))
         return left
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The options and arguments in the line that says how a command is used; two words may share one."""
+        shown = [each for each in self.get_params(ctx) if not getattr(each, "hidden", False)]
+        pieces = [[each.metavar] if _is_shared(each) else each.get_usage_pieces(ctx) for each in shown]
+        return [self.options_metavar or "", *(piece for found in pieces for piece in found)]
+
+
+def _is_shared(parameter: Any) -> bool:
+    """Whether an argument stands for two words, of which the first may be left out."""
+    return parameter.param_type_name == "argument" and str(parameter.metavar).startswith("[")
 
 
 class CarefulGroup(TyperGroup):

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets import DynamicPartitions, MultiPartitions, PartitionView
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.assets.partition_labels import partition_argument
+from flowstone.assets.selection import selected
 from flowstone.cli.labels import key_label
 from flowstone.cli.loading import load
 from flowstone.errors import PartitionError
+from flowstone.runs.targets import targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,23 +37,28 @@ def check_names(
 
     Args:
         loaded: The pipeline.
-        asset: The asset's name.
+        asset: The asset's name, or a selection of several.
         partitions: Its partitions, None in it for one that has none; without them, it has a set.
         start: The first of a range, or None.
         end: The last, or None.
 
     Raises:
         AssetNotFound: There is no such asset.
-        PartitionError: The asset has no such partition. Keys of a dynamic set are in the store, and not looked at.
+        SelectionError: The selection cannot be read, or names what there is not.
+        PartitionError: The asset has no such partition, or the assets have different ones. Keys of a dynamic set
+            are in the store, and not looked at.
     """
-    view = PartitionView(loaded.pipeline.graph, datetime.now(UTC), {})
-    declared = loaded.pipeline.graph[asset].partitions
-    if _is_dynamic(declared):
+    graph = loaded.pipeline.graph
+    view = PartitionView(graph, datetime.now(UTC), {})
+    named = [partition for partition in partitions or () if partition is not None]
+    many = partitions is None or start is not None or end is not None
+    target = targets_of(view, selected(graph, asset), partitions=many or bool(named)).asset
+    if _is_dynamic(graph[target].partitions):
         return
     for partition in partitions or ():
-        view.parse(asset, partition)
-    if partitions is None or start is not None or end is not None:
-        view.between(asset, start, end)
+        view.parse(target, partition)
+    if many:
+        view.between(target, start, end)
 
 
 def defined_key(pipeline: str | None, asset: str, text: str | None) -> StepKey | None:

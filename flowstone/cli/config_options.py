@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from flowstone.assets.selection import selected
 from flowstone.cli.problem import CommandError
 from flowstone.runs.typed_config import json_or_text, merged, nested, typed_config
 
@@ -42,6 +43,9 @@ def config_argument(loaded: Loaded, asset: str, options: Sequence[str] | None) -
     """
     if not options:
         return None
+    graph = loaded.pipeline.graph
+    targets = selected(graph, asset)
+    own = targets if len(targets) == 1 else ()  # Of several it has to be said whose a field is.
     config: dict[str, Any] = {}
     texts: dict[tuple[str, ...], str] = {}
     for option in options:
@@ -49,20 +53,19 @@ def config_argument(loaded: Loaded, asset: str, options: Sequence[str] | None) -
         if is_field:
             path = _path(option, key)
             fields = nested(path, json_or_text(text))
-            texts[path if path[0] in loaded.pipeline.assets else (asset, *path)] = text
+            texts[path if path[0] in loaded.pipeline.assets else (*own, *path)] = text
         else:
             fields = _file(option)
-        config = merged(config, _by_asset(loaded, asset, fields))
-    graph = loaded.pipeline.graph
-    return typed_config(graph, graph[asset].name, config, texts)
+        config = merged(config, _by_asset(loaded, targets, fields))
+    return typed_config(graph, targets, config, texts)
 
 
-def _by_asset(loaded: Loaded, asset: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields by asset: the target's are given without it, beside those of others."""
+def _by_asset(loaded: Loaded, targets: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by asset: those of the only target are given without it, beside those of others."""
     assets = loaded.pipeline.assets
     by_asset = {key: each for key, each in fields.items() if key in assets}
     own = {key: each for key, each in fields.items() if key not in assets}
-    return merged(by_asset, {asset: own}) if own else by_asset
+    return merged(by_asset, {targets[0]: own} if own and len(targets) == 1 else own)
 
 
 def _path(option: str, key: str) -> tuple[str, ...]:

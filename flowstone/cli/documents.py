@@ -64,6 +64,7 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "status": str(run.status),
         "kind": request.kind,
         "asset": request.asset,
+        "assets": list(request.targets),
         "partition_keys": list(request.keys) if request.span is None else None,
         "span": list(request.span) if request.span is not None else None,
         "upstream": request.upstream,

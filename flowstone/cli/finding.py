@@ -58,7 +58,7 @@ async def likely(store: Store, asset: str, partition: str | None) -> str:
 async def likely_in(store: Store, run: RunRecord, asset: str, key: str | None) -> str:
     """As `likely`, among what a run was asked for and has recorded; `key` is an encoded partition, or None."""
     steps = await store.steps(run.id, limit=_MOST)
-    names = dict.fromkeys([run.asset, *(step.asset for step in steps)])
+    names = dict.fromkeys([*run.assets, *(step.asset for step in steps)])
     if asset not in names:
         return did_you_mean(asset, names)
     known = {step.partition_key for step in steps if step.asset == asset}
@@ -70,7 +70,7 @@ async def likely_in(store: Store, run: RunRecord, asset: str, key: str | None) -
 async def _assets(store: Store) -> list[str]:
     """Names of assets in the newest runs, the newest first."""
     runs = await store.runs(limit=_RUNS)
-    found = dict.fromkeys(run.request.asset for run in runs)
+    found = dict.fromkeys(name for run in runs for name in run.assets)
     for run in [run for run in runs if run.request.upstream][:_WITH_STEPS]:
         found |= dict.fromkeys(step.asset for step in await store.steps(run.id, limit=_MOST))
     return list(found)

@@ -11,6 +11,7 @@ from flowstone.assets.partition_labels import key_label, partition_label, step_l
 from flowstone.counting import count
 from flowstone.masking import masked
 from flowstone.printable import indented, printable
+from flowstone.runs import targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,14 +126,7 @@ def took(run: RunRecord) -> str:
 
 def request_label(run: RunRecord) -> str:
     """`backfill monthly, 48 partitions`: what was asked for, in a few words."""
-    request = run.request
-    words = request.kind.replace("_", " ")
-    if request.span is not None:
-        return f"{words} {request.asset}[{key_label(request.span[0])} to {key_label(request.span[1])}]"
-    if len(request.keys) == 1:
-        only = request.keys[0]
-        return f"{words} {request.asset}" + ("" if only is None else f"[{key_label(only)}]")
-    return f"{words} {request.asset}, {count(len(request.keys), 'partition')}"
+    return f"{run.kind.replace('_', ' ')} {targets.request_label(run.request)}"
 
 
 def config_label(fields: Mapping[str, Any]) -> str:

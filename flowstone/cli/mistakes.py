@@ -17,9 +17,7 @@ __all__ = ["elsewhere", "word_too_many"]
 _SERVE: Final = "`flowstone serve MODULE:PIPELINE` runs what is submitted until told to stop."
 _COMPUTE: Final = "`flowstone materialize MODULE:PIPELINE ASSET --upstream` computes an asset."
 _LIST: Final = "`flowstone assets MODULE:PIPELINE` lists assets, `flowstone runs` lists runs."
-_AGAIN: Final = (
-    "The same `flowstone backfill`, or `materialize --upstream --refresh missing`, computes what has failed."
-)
+_AGAIN: Final = "`flowstone retry MODULE:PIPELINE RUN` computes again what did not succeed in a run."
 _CANCEL: Final = (
     "`flowstone cancel RUN` stops a run; Ctrl-C or SIGTERM ends `serve`, `worker` and any other command."
 )
@@ -46,7 +44,6 @@ _INSTEAD: Final = {
     "schedules": _AUTOMATIONS,
     "sensor": _AUTOMATIONS,
     "sensors": _AUTOMATIONS,
-    "retry": _AGAIN,
     "scheduler": _SERVE,
     "server": _SERVE,
     "show": "`flowstone run ID` shows a run, `flowstone status ASSET` an asset.",
@@ -73,7 +70,11 @@ def word_too_many(command: Any, words: Sequence[str]) -> str:
         words: What was left over.
     """
     word = words[0]
-    taken = [each.metavar or each.name for each in command.params if each.param_type_name == "argument"]
+    taken = [
+        each.metavar or each.name
+        for each in command.params
+        if each.param_type_name == "argument" and not getattr(each, "hidden", False)
+    ]
     takes = " and ".join(taken) or "only options"
     options = {option for each in command.params for option in each.opts if option.startswith("--")}
     said = f"{word!r:.200} is one word too many: {command.name} takes {takes}."
@@ -96,6 +97,7 @@ def _instead(words: Sequence[str], taken: Sequence[str], options: set[str]) -> l
         said.append(f"A partition is given as --partition {quote(word)}.")
     if "--asset" in options and word.isidentifier():
         said.append(f"An asset is given as --asset {word}.")
-    if taken and taken[-1] in {"ASSET", "ID", "RUN"} and word.replace("_", "").isalnum():
-        said.append(f"Another {taken[-1]} takes a command of its own.")
+    last = taken[-1].rpartition(" ")[2] if taken else ""
+    if last in {"ASSET", "ID", "RUN"} and word.replace("_", "").isalnum():
+        said.append(f"Another {last} takes a command of its own.")
     return said

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AskedBy",
+    "AssetAfterPipeline",
     "AssetFilter",
     "AssetName",
+    "AssetSelection",
     "Debug",
     "End",
     "Json",
@@ -32,6 +34,7 @@ __all__ = [
     "PartitionKey",
     "Partitions",
     "PipelineOption",
+    "PipelineOrAsset",
     "RefreshChoice",
     "Start",
     "StoreUrl",
@@ -110,7 +113,9 @@ def _asset_name(context: typer.Context, parameter: typer.CallbackParam, word: st
     if word is None or word.isidentifier():
         return word
     if _PLACE.fullmatch(word) is not None:
-        if "pipeline" in given:
+        if "second" in given:
+            remedy = f"name the asset after it, as in `flowstone {context.info_name} {word} ASSET`."
+        elif "pipeline" in given:
             remedy = f"name the asset, and its pipeline by --pipeline {word}."
         elif "target" in given and parameter.name == "asset":
             remedy = "the pipeline comes first, and then the asset."
@@ -126,6 +131,34 @@ def _asset_name(context: typer.Context, parameter: typer.CallbackParam, word: st
 AssetName: TypeAlias = Annotated[
     str,
     typer.Argument(metavar="ASSET", help="The asset's name.", callback=_asset_name, show_default=False),
+]
+
+
+def _second_asset(context: typer.Context, parameter: typer.CallbackParam, word: str | None) -> str | None:
+    """As `_asset_name`, of the last of two words that there may be."""
+    _asset_name(context, parameter, context.params["first"] if word is None else word)
+    return word
+
+
+PipelineOrAsset: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="[MODULE:PIPELINE] ASSET",
+        help="The asset's name; and before it, if you like, the pipeline that defines it.",
+        show_default=False,
+    ),
+]
+AssetAfterPipeline: TypeAlias = Annotated[
+    str | None, typer.Argument(metavar="ASSET", callback=_second_asset, hidden=True, show_default=False)
+]
+AssetSelection: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="ASSET",
+        help="The asset's name, or a selection of several: raw+, +report, tag:team=core, 'a,b', '* -page'.",
+        callback=_asset_name,
+        show_default=False,
+    ),
 ]
 AskedBy: TypeAlias = Annotated[
     str | None, typer.Option("--by", metavar="NAME", help="Who asks for it.", show_default=False)

@@ -214,8 +214,11 @@ class RunSpec:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The assets that were asked for, at least one."""
-        return (*self.beside, self.asset)
+        """The assets that were asked for, at least one; those that are computed once are the last."""
+        if not self.beside:
+            return (self.asset,)
+        once = [name for name, share in self.beside.items() if share == "once"]
+        return (*(name for name in self.beside if name not in once), self.asset, *once)
 
 
 @frozen

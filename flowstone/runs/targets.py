@@ -14,6 +14,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_labels import key_label
+from flowstone.counting import count
 from flowstone.errors import PartitionError
 from flowstone.frozen import frozen
 from flowstone.printable import one_line
@@ -114,6 +115,14 @@ def targets_label(request: RunSpec) -> str:
 
 
 def request_label(request: RunSpec) -> str:
-    """The same with the partition, where there is one: `raw and clean[2025-01-15]`."""
-    key = request.keys[0] if len(request.keys) == 1 else None
-    return targets_label(request) + ("" if key is None else f"[{key_label(key)}]")
+    """The same with the partitions: `raw[2025-01-15]`, `raw and clean, 2025-01-15`, `monthly, 48 partitions`."""
+    names = targets_label(request)
+    if request.span is not None:
+        partitions = " to ".join(map(key_label, request.span))
+    elif len(request.keys) != 1:
+        return f"{names}, {count(len(request.keys), 'partition')}"
+    elif request.keys[0] is None:
+        return names
+    else:
+        partitions = key_label(request.keys[0])
+    return f"{names}, {partitions}" if request.beside else f"{names}[{partitions}]"

@@ -13,7 +13,7 @@ from flowstone.errors import ConfigError
 from flowstone.runs.run_config import given
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flowstone.assets.graph import AssetGraph
 
@@ -21,13 +21,16 @@ __all__ = ["json_or_text", "merged", "nested", "typed_config"]
 
 
 def typed_config(
-    graph: AssetGraph, target: str, config: Mapping[str, Any], texts: Mapping[tuple[str, ...], str]
+    graph: AssetGraph,
+    targets: Sequence[str],
+    config: Mapping[str, Any],
+    texts: Mapping[tuple[str, ...], str],
 ) -> dict[str, Any]:
     """The config with values as text where the fields take no JSON of theirs.
 
     Args:
         graph: The assets.
-        target: The asset that is asked for.
+        targets: The assets that are asked for.
         config: Fields by asset, each text of `texts` in it as what `json_or_text` made of it.
         texts: What was typed: by the asset and the field, with the keys that lead into it.
 
@@ -38,7 +41,7 @@ def typed_config(
     read = dict(config)
     while True:
         try:
-            given(graph, target, read)
+            given(graph, targets, read)
         except ConfigError as error:
             path = (error.asset, *(error.field or "").split("."))
             text = untried.pop(path, None)

@@ -81,7 +81,7 @@ class RunDetails(Automating):
         totals = {} if after else await self._totals(record)
         return await read_timeline(ctx.store, record, totals, after, limit)
 
-    async def retry(self, run_id: str) -> Run:
+    async def retry(self, run_id: str, *, here: bool = False) -> Run:
         """Start a new run of what failed in a run, was skipped because of it, or was cancelled.
 
         It has the request of the old run, its config, tags and priority, and names it (`request.retry_of`). What
@@ -90,6 +90,8 @@ class RunDetails(Automating):
 
         Args:
             run_id: The run's id.
+            here: Whether this process drives the new run, instead of any node of the store. It then ends with this
+                process at the latest.
 
         Returns:
             The handle of the new run.
@@ -97,13 +99,15 @@ class RunDetails(Automating):
         Raises:
             RunNotFound: There is no such run.
             ArgumentError: Nothing of it has failed, been skipped or cancelled.
-            DefinitionError: Its asset is gone.
+            DefinitionError: An asset of it is gone.
             PartitionError: Its partitions are gone.
             RuntimeStopping: The runtime drains.
         """
         ctx = self._started()
         record = await self._client.record(run_id)
         view, request = await retry_of(ctx, record)
+        if here:
+            return Run((await self._client.start(view, request)).record.id, self._client)
         new_id, submitted = await self._client.submit(view, request, None, record.priority)
         return Run(new_id, self._client, submitted=submitted)
 

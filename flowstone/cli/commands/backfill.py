@@ -9,11 +9,12 @@ import typer
 
 from flowstone.assets import DynamicPartitions
 from flowstone.assets.partition_labels import partition_argument
+from flowstone.assets.selection import selected
 from flowstone.cli.asset_keys import check_names
 from flowstone.cli.config_options import ConfigOption, config_argument
 from flowstone.cli.loading import load
 from flowstone.cli.options import (
-    AssetName,
+    AssetSelection,
     Debug,
     End,
     Json,
@@ -39,7 +40,7 @@ __all__ = ["backfill"]
 
 def backfill(
     target: Target,
-    asset: AssetName,
+    asset: AssetSelection,
     *,
     start: Start = None,
     end: End = None,
@@ -60,7 +61,7 @@ def backfill(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compute many partitions of an asset in one run."""
+    """Compute many partitions of an asset, or of several, in one run."""
     with Screen(json=json, debug=debug, log_level=log_level) as screen:
         refuse_both(partition, start, end)
         refuse_unless_submitted(store, key, priority, submit=submit)
@@ -90,6 +91,7 @@ def backfill(
 
 
 def _show_how_keys_are_added(screen: Screen, loaded: Loaded, asset: str) -> None:
-    declared = loaded.pipeline.graph[asset].partitions
-    if isinstance(declared, DynamicPartitions):
-        screen.note(f"`flowstone partitions add {quote(declared.name)} KEY ...` adds some.")
+    graph = loaded.pipeline.graph
+    declared = (graph[name].partitions for name in selected(graph, asset))
+    if found := next((keys for keys in declared if isinstance(keys, DynamicPartitions)), None):
+        screen.note(f"`flowstone partitions add {quote(found.name)} KEY ...` adds some.")

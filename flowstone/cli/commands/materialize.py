@@ -1,4 +1,4 @@
-"""`flowstone materialize`: compute one asset, or with `--upstream` everything it needs as well."""
+"""`flowstone materialize`: compute an asset or several, or with `--upstream` everything needed as well."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowstone.cli.asset_keys import check_names
 from flowstone.cli.config_options import ConfigOption, config_argument
 from flowstone.cli.loading import load
 from flowstone.cli.options import (
-    AssetName,
+    AssetSelection,
     Debug,
     Json,
     LogLevel,
@@ -48,7 +48,7 @@ __all__ = ["materialize"]
 
 def materialize(
     target: Target,
-    asset: AssetName,
+    asset: AssetSelection,
     *,
     partition: PartitionKey = None,
     upstream: Annotated[
@@ -73,7 +73,7 @@ def materialize(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compute an asset; with --upstream, everything it needs as well."""
+    """Compute an asset, or several; with --upstream, everything needed as well."""
     with Screen(json=json, debug=debug, log_level=log_level) as screen:
         if refresh is not None and not upstream:
             raise CommandError(

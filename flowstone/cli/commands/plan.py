@@ -15,7 +15,7 @@ from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.older_values import older_hint
 from flowstone.cli.options import (
-    AssetName,
+    AssetSelection,
     Debug,
     End,
     Json,
@@ -41,7 +41,7 @@ __all__ = ["plan"]
 
 def plan(
     target: Target,
-    asset: AssetName,
+    asset: AssetSelection,
     *,
     start: Start = None,
     end: End = None,

@@ -212,7 +212,7 @@ async def _recent(store: Store, asset: str) -> list[Materialization]:
     found: list[Materialization] = []
     seen = 0
     for run in await store.runs(limit=_RUNS):
-        if run.request.asset != asset and not run.request.upstream:
+        if asset not in run.assets and not run.request.upstream:
             continue
         offset = 0
         of_run: list[Materialization] = []

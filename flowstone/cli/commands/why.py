@@ -15,8 +15,17 @@ from flowstone.cli.finding import likely
 from flowstone.cli.labels import key_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import AssetName, Debug, Json, PartitionKey, PipelineOption, StoreUrl
+from flowstone.cli.options import (
+    AssetAfterPipeline,
+    Debug,
+    Json,
+    PartitionKey,
+    PipelineOption,
+    PipelineOrAsset,
+    StoreUrl,
+)
 from flowstone.cli.places import history
+from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.masking import masked
 from flowstone.runs.records import Status
@@ -37,7 +46,8 @@ __all__ = ["why"]
 
 
 def why(
-    asset: AssetName,
+    first: PipelineOrAsset,
+    second: AssetAfterPipeline = None,
     *,
     partition: PartitionKey = None,
     pipeline: PipelineOption = None,
@@ -47,6 +57,9 @@ def why(
 ) -> None:
     """Show why an asset is as it is, and what mends it."""
     with Screen(json=json, debug=debug) as screen:
+        if second is not None and pipeline is not None:
+            raise CommandError("The pipeline is named twice.", "Leave out --pipeline.")
+        asset, pipeline = (first, pipeline) if second is None else (second, first)
         explained, hint = run_async(_ask(store, pipeline, asset, partition))
         if screen.json:
             screen.document(_document(explained))
@@ -98,7 +111,7 @@ async def _hint(store: Store, explained: Explanation, asset: str, text: str | No
     if explained.status is Status.NEVER and not defined:
         return (await likely(store, asset, text)).strip()
     if explained.status is Status.SUCCEEDED and not defined:
-        return "Whether it is stale shows with --pipeline MODULE:PIPELINE."
+        return "Whether it is stale shows with the pipeline: `flowstone why MODULE:PIPELINE ASSET`."
     return ""
 
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.records import Materialization, RunRecord, RunSpec
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.store.protocol import Store
 
-__all__ = ["retry_of"]
+__all__ = ["asked_again", "retry_of", "undone"]
 
 _UNDONE: Final = (Status.FAILED, Status.SKIPPED, Status.CANCELLED)
 _MOST_KEYS: Final = (
@@ -32,27 +33,40 @@ async def retry_of(ctx: RuntimeContext, record: RunRecord) -> tuple[PartitionVie
 
     Raises:
         ArgumentError: Nothing of the run has failed, or been skipped or cancelled because of something.
-        DefinitionError: The asset is gone.
+        DefinitionError: An asset is gone.
         PartitionError: The partitions are gone.
     """
-    left = await _left(ctx, record)
-    if not left and record.status not in (Status.FAILED, Status.CANCELLED):
-        raise ArgumentError(
-            f"Nothing of run {record.id} has failed or been skipped, so there is nothing to retry.",
-            remedies=Remedies("Start it anew to compute all of it again: `runtime.submit(…)`."),
-        )
+    left = await undone(ctx.store, record)
     view = view_for(ctx, record, await dynamic_keys(ctx))
     check(view, record)
-    request = replace(record.request, refresh="missing", retry_of=record.id)
-    return view, _narrowed(view, request, left)
+    return view, _narrowed(view, asked_again(record), left)
 
 
-async def _left(ctx: RuntimeContext, record: RunRecord) -> list[Materialization]:
+def asked_again(record: RunRecord) -> RunSpec:
+    """The same once more, where what succeeded is reused; right whatever the definitions are."""
+    return replace(record.request, refresh="missing", retry_of=record.id)
+
+
+async def undone(store: Store, record: RunRecord) -> list[Materialization]:
+    """The steps of a run that failed, were skipped because of something, or cancelled; of very many the first.
+
+    Raises:
+        ArgumentError: There are none, and the run has not failed as a whole.
+    """
     left: list[Materialization] = []
     for status in _UNDONE:
         if record.counts.get(status.value):
-            found = await ctx.store.steps(record.id, status=status, limit=_MOST_KEYS + 1)
+            found = await store.steps(record.id, status=status, limit=_MOST_KEYS + 1)
             left += [step for step in found if step.failure is None or step.failure.kind != "skip"]
+    if not left and record.status not in (Status.FAILED, Status.CANCELLED):
+        raise ArgumentError(
+            f"Nothing of run {record.id} has failed or been skipped, so there is nothing to retry.",
+            remedies=Remedies(
+                "Start it anew to compute all of it again: `runtime.submit(…)`.",
+                "Start it anew to compute all of it again: `flowstone materialize` or `flowstone backfill`.",
+                "Start it anew to compute all of it again: `POST /api/v1/runs`.",
+            ),
+        )
     return left
 
 

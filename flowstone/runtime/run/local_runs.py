@@ -31,6 +31,7 @@ from flowstone.runtime.run.tree import FirstTurn, run_tree, with_first_turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from random import Random
 
     from flowstone.actors import Exit, ProcessInfo, Runnable
     from flowstone.actors.spawn import Driven
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.recorded_attempt import AttemptIdentity
     from flowstone.runtime.run.remote_steps import Spread
 
-__all__ = ["LocalRuns"]
+__all__ = ["LocalRuns", "new_run_id"]
 
 
 _MOST_LOST = 1000
@@ -208,7 +209,7 @@ class LocalRuns:
         """The record of a new run, which starts at once if it has an owner and else waits for one."""
         now = self._ctx.clock.now()
         return RunRecord(
-            id=run_id or self._new_id(now.timestamp()),
+            id=run_id or new_run_id(self._ctx.random, now.timestamp()),
             pipeline=self._ctx.snapshot.pipelines.get(request.asset, ""),
             request=request,
             status=Status.QUEUED,
@@ -394,9 +395,10 @@ class LocalRuns:
         own = (attempt for run in self.live.values() for attempt in run.attempts.values())
         return next((each for each in chain(own, self.leased.values()) if each.handle is task), None)
 
-    def _new_id(self, now: float) -> str:
-        """Unique by chance, and readable as an instant: 44 bits of milliseconds, then 68 random ones."""
-        return f"{int(now * 1000):011x}{self._ctx.random.getrandbits(68):017x}"
+
+def new_run_id(random: Random, now: float) -> str:
+    """Unique by chance, and readable as an instant: 44 bits of milliseconds, then 68 random ones."""
+    return f"{int(now * 1000):011x}{random.getrandbits(68):017x}"
 
 
 def _ignored() -> None:
