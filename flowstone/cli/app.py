@@ -126,7 +126,7 @@ class CarefulCommand(TyperCommand):
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The options and arguments in the line that says how a command is used; two words may share one."""
         shown = [each for each in self.get_params(ctx) if not getattr(each, "hidden", False)]
-        pieces = [[each.metavar] if _is_shared(each) else each.get_usage_pieces(ctx) for each in shown]
+        pieces = [[str(each.metavar)] if _is_shared(each) else each.get_usage_pieces(ctx) for each in shown]
         return [self.options_metavar or "", *(piece for found in pieces for piece in found)]
 
 
