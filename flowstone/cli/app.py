@@ -36,7 +36,7 @@ _COMMANDS: Final = {
         "partitions": "List, add or remove the keys of a dynamic partition set.",
     },
     "Compute": {
-        "materialize": "Compute an asset, or several; with --upstream, everything needed as well.",
+        "materialize": "Compute assets; with --upstream, everything they need as well.",
         "backfill": "Compute many partitions of an asset, or of several, in one run.",
         "plan": "Show what would run and why, without running it.",
         "invalidate": "Make values no longer current, to have them computed again.",

@@ -60,7 +60,7 @@ def config_argument(loaded: Loaded, asset: str, options: Sequence[str] | None) -
     return typed_config(graph, targets, config, texts)
 
 
-def _by_asset(loaded: Loaded, targets: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:
+def _by_asset(loaded: Loaded, targets: tuple[str, ...], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields by asset: those of the only target are given without it, beside those of others."""
     assets = loaded.pipeline.assets
     by_asset = {key: each for key, each in fields.items() if key in assets}

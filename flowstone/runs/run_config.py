@@ -19,7 +19,7 @@ from flowstone.frozen import frozen
 from flowstone.remedies import Remedies
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from flowstone.assets.config import Config, Refused
     from flowstone.assets.graph import AssetGraph
@@ -42,7 +42,7 @@ class AssetConfig:
     record: Mapping[str, Any]
 
 
-def given(graph: AssetGraph, targets: Sequence[str], config: object) -> Mapping[str, Mapping[str, Any]]:
+def given(graph: AssetGraph, targets: tuple[str, ...], config: object) -> Mapping[str, Mapping[str, Any]]:
     """What was passed as `config=`, by asset, as JSON.
 
     A mapping of which any key names an asset is read by asset, and then every key must name one; any other one, and
@@ -78,7 +78,7 @@ def given(graph: AssetGraph, targets: Sequence[str], config: object) -> Mapping[
     return {name: _fields(graph, name, each, target) for name, each in keys.items()}
 
 
-def _of_only(graph: AssetGraph, targets: Sequence[str], passed: object) -> Mapping[str, Mapping[str, Any]]:
+def _of_only(graph: AssetGraph, targets: tuple[str, ...], passed: object) -> Mapping[str, Mapping[str, Any]]:
     """Fields that are given without an asset."""
     if len(targets) == 1:
         return {targets[0]: _fields(graph, targets[0], passed)}

@@ -50,7 +50,7 @@ class Targets:
         return (*self.beside, self.asset)
 
 
-def targets_of(view: PartitionView, names: Sequence[str], *, partitions: bool) -> Targets:
+def targets_of(view: PartitionView, names: tuple[str, ...], *, partitions: bool) -> Targets:
     """The targets of a run.
 
     Args:
@@ -101,7 +101,7 @@ def _differ(view: PartitionView, one: str, other: str) -> PartitionError:
     )
 
 
-def names_label(names: Sequence[str]) -> str:
+def names_label(names: tuple[str, ...]) -> str:
     """Several names as people read them: `raw and clean`, or `raw, clean and 3 more`."""
     shown = [one_line(name) for name in names]
     if len(shown) > _NAMED + 1:

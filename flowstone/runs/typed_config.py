@@ -13,7 +13,7 @@ from flowstone.errors import ConfigError
 from flowstone.runs.run_config import given
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from flowstone.assets.graph import AssetGraph
 
@@ -22,7 +22,7 @@ __all__ = ["json_or_text", "merged", "nested", "typed_config"]
 
 def typed_config(
     graph: AssetGraph,
-    targets: Sequence[str],
+    targets: tuple[str, ...],
     config: Mapping[str, Any],
     texts: Mapping[tuple[str, ...], str],
 ) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 submit, submit_backfill     start a run and return its handle
 plan                        starts none; run_plan starts what it says
+
+arguments       checked and turned into a request: client/requests.py
+run             client/run_client.py starts it, or leaves it to any node, once if it has to be: client/once.py
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from flowstone.runtime.limits import Limits
 from flowstone.runtime.run.redefinition import check_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from flowstone.assets.config import Config
     from flowstone.assets.partition_view import PartitionView
@@ -314,6 +317,6 @@ class Submitting(Limits):
         return view, backfill_request(view, assets_to_run(view.graph, asset)[0], **options)
 
 
-def _has_partitions(view: PartitionView, names: Sequence[str]) -> bool:
+def _has_partitions(view: PartitionView, names: tuple[str, ...]) -> bool:
     """Whether a run of these has to be told partitions: the most downstream of them have some."""
     return view.graph[targets_of(view, names, partitions=False).asset].partitions is not None

@@ -36,7 +36,7 @@ def test_a_word_too_many_is_told_where_it_belongs(shop, cli, arguments, words):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("retry", "`flowstone backfill`"),
+        ("rerun", "`flowstone retry MODULE:PIPELINE RUN`"),
         ("start", "`flowstone serve MODULE:PIPELINE`"),
         ("up", "`flowstone serve MODULE:PIPELINE`"),
         ("dev", "`flowstone serve MODULE:PIPELINE`"),

@@ -70,7 +70,7 @@ def shop():
 )
 def test_partitions_are_those_of_the_most_downstream_that_have_some(names, asset, beside):
     """What has the same set goes with them, what has another one is needed, and what has none is there once."""
-    found = targets_of(shop(), names.split(), partitions=True)
+    found = targets_of(shop(), tuple(names.split()), partitions=True)
     assert found == Targets(asset, beside)
     assert set(found.names) == set(names.split())
 
@@ -90,7 +90,7 @@ def test_partitions_are_those_of_the_most_downstream_that_have_some(names, asset
 )
 def test_without_a_partition_what_is_upstream_of_one_value_is_needed(names, asset, beside):
     """And what is not has to be given one: then it is the asset whose partitions are asked for."""
-    assert targets_of(shop(), names.split(), partitions=False) == Targets(asset, beside)
+    assert targets_of(shop(), tuple(names.split()), partitions=False) == Targets(asset, beside)
 
 
 def test_assets_of_different_sets_are_refused_in_one_sentence():
@@ -98,7 +98,7 @@ def test_assets_of_different_sets_are_refused_in_one_sentence():
     with pytest.raises(
         PartitionError, match=r"Assets 'months' and 'labels' have different partitions, Monthly.*Daily"
     ) as told:
-        targets_of(shop(), ["days", "months", "labels"], partitions=True)
+        targets_of(shop(), ("days", "months", "labels"), partitions=True)
     assert str(told.value).count("\n") == 0
 
 
@@ -150,7 +150,7 @@ def selections(draw):
     names = draw(st.lists(st.sampled_from(view.graph.order()), unique=True, min_size=1))
     names.sort(key=view.graph.rank)
     try:
-        targets = targets_of(view, names, partitions=draw(st.booleans()))
+        targets = targets_of(view, tuple(names), partitions=draw(st.booleans()))
     except PartitionError:
         assume(False)
     own = view.set_of(targets.asset)
@@ -250,7 +250,7 @@ def test_a_request_for_several_that_was_stored_is_planned_alike(drawn, refresh):
 def test_one_asset_is_the_case_of_one(drawn):
     """Selected alone it is planned as it always was."""
     view, targets, keys, upstream = drawn
-    alone = targets_of(view, [targets.asset], partitions=True)
+    alone = targets_of(view, (targets.asset,), partitions=True)
     assert alone.beside == {}
     plan = plan_run(view.graph, view, spec(alone, keys, upstream=upstream))
     assert set(map(plan.step, range(plan.total))) >= {

@@ -36,7 +36,7 @@ def read(**texts: str):
     config = {}
     for path, text in paths.items():
         config = merged(config, nested(path, json_or_text(text)))
-    return typed_config(pipeline.graph, "report", config, paths)
+    return typed_config(pipeline.graph, ("report",), config, paths)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def materialize(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compute an asset, or several; with --upstream, everything needed as well."""
+    """Compute assets; with --upstream, everything they need as well."""
     with Screen(json=json, debug=debug, log_level=log_level) as screen:
         if refresh is not None and not upstream:
             raise CommandError(

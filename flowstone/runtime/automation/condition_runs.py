@@ -45,7 +45,7 @@ def condition_runs(
         for partition in partitions:
             spec = run_request(
                 view,
-                asset,
+                (asset,),
                 partition=partition,
                 refresh=refresh,
                 max_parallel=None,
@@ -59,7 +59,7 @@ def condition_runs(
         shared = partitions[first : first + _SHARED]
         spec = backfill_request(
             view,
-            asset,
+            (asset,),
             partitions=shared,
             start=None,
             end=None,

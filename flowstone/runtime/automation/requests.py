@@ -145,7 +145,7 @@ def _spec(view: PartitionView, name: str, request: RunRequest) -> RunSpec:
     )
 
 
-def _bounded(partitions: Any, names: Sequence[str]) -> Any:
+def _bounded(partitions: Any, names: tuple[str, ...]) -> Any:
     """The same, but what is made while it is read, as by a generator, is read here, and has an end."""
     if not isinstance(partitions, Iterator):
         return partitions
@@ -160,7 +160,7 @@ def _bounded(partitions: Any, names: Sequence[str]) -> Any:
     return found
 
 
-def _latest(view: PartitionView, names: Sequence[str]) -> Any:
+def _latest(view: PartitionView, names: tuple[str, ...]) -> Any:
     """The last key of the set of these at the instant of the view; the word itself where that is a key."""
     asset = targets_of(view, names, partitions=True).asset
     keys = view.set_of(asset)

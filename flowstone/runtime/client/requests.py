@@ -27,7 +27,7 @@ from flowstone.runs.run_config import given
 from flowstone.runs.targets import targets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_view import PartitionView
@@ -132,7 +132,7 @@ def encoded(view: PartitionView, asset: str, partition: object) -> str | None:
 
 def materialize_request(
     view: PartitionView,
-    names: Sequence[str],
+    names: tuple[str, ...],
     partition: object,
     timeout: float | None,
     tags: Mapping[str, str],
@@ -154,7 +154,7 @@ def materialize_request(
 
 def run_request(
     view: PartitionView,
-    names: Sequence[str],
+    names: tuple[str, ...],
     *,
     partition: object,
     refresh: Refresh,
@@ -184,7 +184,7 @@ def run_request(
 
 def backfill_request(
     view: PartitionView,
-    names: Sequence[str],
+    names: tuple[str, ...],
     *,
     partitions: Iterable[object] | None,
     start: object,

@@ -90,7 +90,7 @@ async def planned(runtime: Runtime, wanted: Wanted, states: PartitionStates | No
         "refresh": wanted.refresh,
         "upstream": wanted.upstream,
         "max_parallel": wanted.parallel,
-        "config": config_of(runtime.graph, wanted.asset, configs(runtime.graph, wanted)),
+        "config": config_of(runtime.graph, (wanted.asset,), configs(runtime.graph, wanted)),
     }
     if asset.partitions is None:
         return await runtime.plan(wanted.asset, **options)

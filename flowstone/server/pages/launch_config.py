@@ -82,7 +82,9 @@ def fields_of(graph: AssetGraph, assets: Iterable[str], typed: Mapping[str, str]
     return found
 
 
-def config_of(graph: AssetGraph, target: str, assets: Sequence[AssetFields]) -> dict[str, Any] | None:
+def config_of(
+    graph: AssetGraph, targets: tuple[str, ...], assets: Sequence[AssetFields]
+) -> dict[str, Any] | None:
     """What `config=` is to be; None if nothing was typed.
 
     Raises:
@@ -94,7 +96,7 @@ def config_of(graph: AssetGraph, target: str, assets: Sequence[AssetFields]) -> 
     config: dict[str, Any] = {}
     for path, text in texts.items():
         config = merged(config, nested(path, json_or_text(text)))
-    return typed_config(graph, target, config, texts) if texts else None
+    return typed_config(graph, targets, config, texts) if texts else None
 
 
 def _fields(asset: str, model: type[BaseModel], typed: Mapping[str, str]) -> tuple[ConfigField, ...]:
