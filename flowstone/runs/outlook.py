@@ -56,6 +56,12 @@ class Outlook:
             counted[rest] += each.end - each.offset - counted.total()
         return tally
 
+    def exceptions(self) -> list[tuple[str, str]]:
+        """The steps that do not go as all others do, as texts, in an order that depends on nothing else."""
+        if self.otherwise is None:
+            return sorted((asset, str(key)) for asset, key in self.reasons)
+        return sorted((asset, str(key)) for asset, keys in self.kept.items() for key in keys)
+
     def runs_the_same(self, other: Outlook) -> bool:
         """Whether the same steps are computed, for whatever reason, in plans of the same steps."""
         if (self.otherwise is None) != (other.otherwise is None):

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from flowstone.server.api.streams import Stream
     from flowstone.server.pages.page import Act, Page
 
-__all__ = ["pages_router"]
+__all__ = ["page_of", "pages_router"]
 
 _MISSING: Final = (AssetNotFound, PartitionError, RunNotFound, ApprovalNotFound, AutomationNotFound)
 """What is said of an address that names something that is not there."""
@@ -69,6 +69,15 @@ def _whole(page: Page) -> Any:
         return HTMLResponse(request.app.state.renderer.page(page.template, values))
 
     return whole
+
+
+async def page_of(
+    page: Page, request: Request, identity: Identity, query: Mapping[str, str], status: int = 200
+) -> HTMLResponse:
+    """A page with a query that was sent as a form, because it is too long for an address; it does not change."""
+    values = await _values(page, request, identity, query)
+    values |= {"csrf": visit_of(request).csrf(), "live_path": ""}
+    return HTMLResponse(request.app.state.renderer.page(page.template, values), status)
 
 
 def _deed(page: Page, act: Act) -> Any:
@@ -133,8 +142,10 @@ async def _blocks(page: Page, request: Request, identity: Identity) -> Mapping[s
     return blocks
 
 
-async def _values(page: Page, request: Request, identity: Identity) -> dict[str, Any]:
-    asked = _asked(request, identity)
+async def _values(
+    page: Page, request: Request, identity: Identity, query: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    asked = _asked(request, identity, query)
     here = path_of(request).removeprefix("/live")
     return {
         **await shell_values(asked),
@@ -148,14 +159,14 @@ async def _values(page: Page, request: Request, identity: Identity) -> dict[str,
     }
 
 
-def _asked(request: Request, identity: Identity) -> Asked:
+def _asked(request: Request, identity: Identity, query: Mapping[str, str] | None = None) -> Asked:
     state = request.app.state
     return Asked(
         state.runtime,
         identity,
         datetime.now(UTC),
         request.path_params,
-        dict(request.query_params),
+        dict(request.query_params if query is None else query),
         state.timelines,
         state.known,
     )

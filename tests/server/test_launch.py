@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowstone import DailyPartitions, PartitionError, Pipeline
+from flowstone import DailyPartitions, PartitionError, Pipeline, StaticPartitions
 from flowstone.server import ServerOptions
 from flowstone.server.pages.partition_ranges import ranges_text, read_ranges
 
@@ -157,3 +157,48 @@ def test_a_text_names_what_it_was_made_of(labels, data):
 def test_what_is_no_partition_is_refused(text):
     with pytest.raises(PartitionError):
         read_ranges(text, LABELS)
+
+
+async def test_nothing_is_started_where_other_partitions_would_run_than_were_seen(visit):
+    """As many as before, of the same assets, with the same first one; also in the middle of many."""
+    async with visit(shop()) as visitor:
+        await visitor.runtime.backfill("raw", start="2025-01-03", end="2025-01-20")
+        await visitor.runtime.invalidate("raw", partition="2025-01-07")
+        fields = {"asset": "raw", "partitions": "2025-01-01:2025-01-20", "shown": "yes"}
+        page = (await visitor.get("/launch", params=fields)).text
+        assert "3 steps run" in page
+        await visitor.runtime.materialize("raw", partition="2025-01-07")
+        await visitor.runtime.invalidate("raw", partition="2025-01-15")
+        answer = await visitor.post("/launch", data=fields | {"seen": seen(page)})
+        assert "changed=yes" in answer.headers["location"]
+        assert all(run.tags.get("by") is None for run in await visitor.runtime.runs())
+        page = (await visitor.get("/launch", params=fields)).text
+        answer = await visitor.post("/launch", data=fields | {"seen": seen(page)})
+        assert answer.headers["location"].startswith("/runs/")
+
+
+async def test_ten_thousand_partitions_picked_by_hand_are_planned_and_started(visit):
+    """They are too long for an address, so a form has them; what has changed meanwhile is said there as well."""
+    pipeline = Pipeline("many")
+    keys = StaticPartitions([f"customer-{number:05}" for number in range(20_001)])
+
+    @pipeline.asset(partitions=keys)
+    async def raw() -> int:
+        return 1
+
+    async with visit(pipeline) as visitor:
+        picked = ", ".join(f"customer-{number:05}" for number in range(0, 20_000, 2))
+        fields = {"asset": "raw", "partitions": picked, "parallel": "64"}
+        answer = await visitor.post("/launch/plan", data=fields)
+        assert answer.status_code == 200
+        assert "10,000 steps run" in answer.text
+        assert await visitor.runtime.runs() == []
+        await visitor.runtime.materialize("raw", partition="customer-00002")
+        answer = await visitor.post("/launch", data=fields | {"seen": seen(answer.text)})
+        assert answer.status_code == 409
+        assert "The plan has changed" in answer.text
+        assert "9,999 steps run" in answer.text
+        answer = await visitor.post("/launch", data=fields | {"seen": seen(answer.text)})
+        assert answer.headers["location"].startswith("/runs/")
+        run = await visitor.runtime.run(answer.headers["location"].removeprefix("/runs/"))
+        assert len(await run.wait()) == 10_000

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
@@ -142,6 +145,23 @@ class Plan(Sequence[PlannedStep]):
             and len(mine.assets) == len(its.assets)
             and self._outlook.runs_the_same(other._outlook)
         )
+
+    @cached_property
+    def digest(self) -> str:
+        """The same text for plans that would run the same steps, and reuse the same, with the same config.
+
+        For who shows a plan and is asked later, perhaps in another process, for just that.
+        """
+        found = hashlib.sha256(
+            json.dumps([self.refresh, self.request.config], sort_keys=True, default=dict).encode()
+        )
+        for part in self._plan.assets:
+            found.update(f"\n{part.asset}\n".encode())
+            found.update("\n".join(map(str, part.keys)).encode(errors="surrogatepass"))
+        for asset, key in self._outlook.exceptions():
+            found.update(f"\n{asset} {key}".encode(errors="surrogatepass"))
+        found.update(b"\nreused" if self._outlook.otherwise is None else b"\nrun")
+        return found.hexdigest()
 
     @property
     def steps(self) -> Plan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from flowstone.server.pages.launch_config import AssetFields
     from flowstone.server.pages.page import Asked
 
-__all__ = ["PAGE", "Wanted", "fingerprint", "planned"]
+__all__ = ["PAGE", "Wanted", "planned"]
 
 _REFRESH: Final = {"stale": "Stale and failed", "missing": "Missing only", "all": "Everything"}
 _UNDER_WAY: Final = (Status.RUNNING, Status.WAITING, Status.QUEUED)
@@ -118,15 +117,6 @@ def _partition(states: PartitionStates, place: int) -> Any:
     return None if key is None else decode_partition(key)
 
 
-def fingerprint(plan: Plan) -> str:
-    """What tells a plan that somebody has seen from another one of the same fields."""
-    first = next((step for step in plan[:1_000] if step.action == "run"), None)
-    seen = [(each.asset, each.to_run, each.to_reuse, sorted(each.reasons.items())) for each in plan.by_asset]
-    return hashlib.sha256(repr((seen, first and (first.asset, first.partition_key))).encode()).hexdigest()[
-        :32
-    ]
-
-
 async def load(asked: Asked) -> Mapping[str, Any]:
     """What is chosen, how its partitions stand, and what would happen."""
     runtime, wanted = asked.runtime, Wanted.of(asked.query)
@@ -166,7 +156,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "plan": plan,
         "spans": spans,
         "lasts": max((each.ends for each in spans), default=0.0) or 1.0,
-        "fingerprint": fingerprint(plan),
+        "fingerprint": plan.digest,
         "overlaps": await _overlaps(runtime, {each.asset for each in spans}),
         "command": _command(wanted, values["states"]),
     }

@@ -3,7 +3,9 @@
 const pane = $("#partitions"), range = $("#range");
 const flat = spans => spans.flatMap(([shape, number]) => Array(number).fill(shape));
 const day = text => Math.round(new Date(text + "T00:00Z") / 864e5);
+const LONG = 6000;  // Characters: more is no address for every server, so it is sent as a form.
 let drawing = null, chart = null, was = "";
+window.addEventListener("submit", e => { if (e.target.id === "selbar" && range.value.length >= LONG) { e.target.method = "post"; e.target.action = pane.dataset.launch + "/plan"; } }, true);
 
 // What is selected, as text that the address, the launch page and the command line take.
 function selected(texts, number) {
@@ -12,7 +14,7 @@ function selected(texts, number) {
   $("#picked").textContent = number ? `${number.toLocaleString("en")} ${unit}${number === 1 ? "" : "s"} selected` : range.value ? "As written" : "Nothing selected";
   if (plan) plan.disabled = !range.value;
   open.hidden = number !== 1; if (number === 1) open.href = at(texts[0]);
-  const address = new URL(location); range.value ? address.searchParams.set("select", range.value) : address.searchParams.delete("select"); history.replaceState(null, "", address);
+  const address = new URL(location); range.value && range.value.length < LONG ? address.searchParams.set("select", range.value) : address.searchParams.delete("select"); history.replaceState(null, "", address);
 }
 const at = text => text.split("/").some(part => ["", ".", ".."].includes(part)) ? `${pane.dataset.root}?${new URLSearchParams({ key: text })}` : pane.dataset.root + text.split("/").map(encodeURIComponent).join("/");
 function stretches(places, key) {

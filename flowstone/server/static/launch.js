@@ -9,16 +9,21 @@ function address() {
   for (const name of ["seen", "csrf", "shown"]) fields.delete(name);
   for (const [name, value] of [...fields]) if (name.startsWith("config.") && !value.trim()) fields.delete(name);
   if (!fields.has("upstream")) fields.set("upstream", "no");
-  return `${location.pathname}?${new URLSearchParams(fields)}`;
+  return `${form.action}?${new URLSearchParams(fields)}`;
+}
+const long = to => to.length > 6000;  // Too long for an address: it is sent as a form, and the address keeps the asset.
+function plan(to) {
+  if (!long(to)) return fetch(to, { headers: { Accept: "text/html" } });
+  return fetch(`${form.action}/plan`, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "text/html", "X-CSRF-Token": $("meta[name=csrf]").content } });
 }
 async function ask() {
   const mine = ++asks, to = address();
-  const answer = await fetch(to, { headers: { Accept: "text/html" } }).catch(() => null);
+  const answer = await plan(to).catch(() => null);
   if (mine !== asks) return;
   if (!answer?.ok) { FS.say("The plan cannot be had now"); form.removeAttribute("aria-busy"); return; }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (mine !== asks) return;
-  history.replaceState(history.state, "", to);
+  history.replaceState(history.state, "", long(to) ? `${to.split("?")[0]}?${new URLSearchParams({ asset: form.elements.asset.value })}` : to);
   const focus = document.activeElement, name = focus?.name, value = focus?.value;
   for (const id of ["config", "planned", "summary", "go", "typed"]) {
     const next = page.getElementById(id), old = document.getElementById(id);
@@ -32,7 +37,7 @@ async function ask() {
 }
 function soon() { form.setAttribute("aria-busy", "true"); clearTimeout(waits); waits = setTimeout(ask, 150); }
 form.addEventListener("input", e => {
-  if (e.target.id === "asset") { const fields = new URLSearchParams({ asset: e.target.value }); location.assign(`${location.pathname}?${fields}`); return; }
+  if (e.target.id === "asset") { const fields = new URLSearchParams({ asset: e.target.value }); location.assign(`${form.action}?${fields}`); return; }
   if (e.target.name === "parallel") $("#many").textContent = e.target.value;
   if (e.target.name !== "reason") soon();
 });
