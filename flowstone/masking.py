@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MASK", "masked", "without_secrets"]
+__all__ = ["MASK", "is_secret_name", "masked", "without_secrets"]
 
 MASK: Final = "***"
 
@@ -30,7 +30,8 @@ _SERVER: Final = re.compile(
     re.IGNORECASE,
 )
 _WORDS: Final = (
-    r"(?:pg|ssl)?(?:password|passwd)|passphrase|secret_?(?:access_?)?key|api_?key|(?:auth|access)_?token"
+    r"(?:pg|ssl)?(?:password|passwd)|passphrase|secret_?(?:access_?)?key|(?:api|private)_?key|"
+    r"(?:client_?)secret|(?:auth|access|refresh|bearer|id)_?token"
 )
 _VALUE: Final = r"""(?:"[^"\n]{1,500}"|'[^'\n]{1,500}'|[^\s&;,)"'\]}]{1,500})"""
 _ASSIGNED: Final = re.compile(rf"((?<![a-z])(?:{_WORDS})\s?=\s?){_VALUE}", re.IGNORECASE)
@@ -38,8 +39,30 @@ _KEYED: Final = re.compile(
     rf"((?P<quote>[\"'])(?:{_WORDS}|token|secret)(?P=quote)\s?:\s?){_VALUE}", re.IGNORECASE
 )
 _QUERY: Final = re.compile(rf"([?&](?:{_WORDS}|token|secret|key)=){_VALUE}", re.IGNORECASE)
+_BARE: Final = re.compile(rf"((?<![a-z_])(?:token|secret)=){_VALUE}", re.IGNORECASE)
+_HEADER: Final = re.compile(
+    r"(\b(?:proxy-)?authorization[\"']?\s?[:=]\s?[\"']?(?:(?:bearer|basic|token|digest)\s)?|\bbearer\s(?=[a-z._-]{0,200}\d))"
+    r"[^\s\"',;]{8,4000}",
+    re.IGNORECASE,
+)
+_SECRET_NAMES: Final = frozenset(
+    {
+        "password",
+        "passwd",
+        "pwd",
+        "passphrase",
+        "secret",
+        "token",
+        "authorization",
+        "credential",
+        "credentials",
+        "cookie",
+    }
+)
+_SECRET_KEYS: Final = frozenset({"api", "access", "private", "secret", "signing", "encryption"})
+_PARTS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _OURS: Final = re.compile(r"\b(fs[st]_)[A-Za-z0-9_-]{43}")  # Access tokens and sessions of the HTTP server.
-_HINTS: Final = ("passw", "passphrase", "key", "token", "secret")
+_HINTS: Final = ("passw", "passphrase", "key", "token", "secret", "authorization", "bearer")
 _SHORTEST: Final = 3  # A secret of one letter is not worth the alphabet.
 
 
@@ -59,9 +82,18 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
         text = _OURS.sub(rf"\g<1>{MASK}", text)
     lowered = text.lower()
     if any(hint in lowered for hint in _HINTS):  # Nearly no text has one, and this is much quicker to see.
-        for shape in (_ASSIGNED, _KEYED, _QUERY):
+        for shape in (_HEADER, _ASSIGNED, _BARE, _KEYED, _QUERY):
             text = shape.sub(rf"\g<1>{MASK}", text)
     return text
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a field so called holds a secret: `refresh_token`, `clientSecret`, `api-key`; not `token_count`."""
+    parts = [each.lower() for each in _PARTS.findall(name)]
+    if not parts:
+        return False
+    last, before = parts[-1], parts[-2] if len(parts) > 1 else ""
+    return last in _SECRET_NAMES or last == "apikey" or (last == "key" and before in _SECRET_KEYS)
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
@@ -72,6 +104,8 @@ def without_secrets(value: Any, name: str = "") -> Any:
         name: What it is called.
     """
     match value:
+        case str() if value and is_secret_name(name):
+            return MASK
         case str():
             return masked(f"{name}={value}")[len(name) + 1 :]
         case dict():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowstone.masking import masked
+from flowstone.masking import masked, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ from flowstone.masking import masked
         ("GET /x?api_key=s3cr3t&page=2", "GET /x?api_key=***&page=2"),
         ("aws_secret_access_key=s3cr3t", "aws_secret_access_key=***"),
         (f"Bearer fst_{'aB-_9' * 9}"[:54] + " was sent", "Bearer fst_*** was sent"),
+        ("client_secret=s3cr3t; refresh_token=s3cr3t", "client_secret=***; refresh_token=***"),
+        ("token=s3cr3t secret=s3cr3t private_key=s3cr3t", "token=*** secret=*** private_key=***"),
+        ("Authorization: Bearer s3cr3t.s3cr3t", "Authorization: Bearer ***"),
+        ("authorization=Basic QWRhOnMzY3IzdA==", "authorization=Basic ***"),
+        ("{'Authorization': 'Bearer s3cr3ts3cr3t'}", "{'Authorization': 'Bearer ***'}"),
+        ("asked with bearer s3cr3ts3cr3t again", "asked with bearer *** again"),
         (f"cookie: fss_{'x' * 43}; a=b", "cookie: fss_***; a=b"),
     ],
 )
@@ -45,6 +51,9 @@ def test_a_secret_is_masked(text, shown):
         "KeyError: 'password'",
         "def login(token: str) -> None:",
         "14:02:30 raw@eu failed",
+        "bearer authentication is not supported",
+        "next_token=17 max_tokens=4096 token_count=3",
+        "authorization failed",
     ],
 )
 def test_what_is_no_secret_stays(text):
@@ -58,6 +67,61 @@ def test_what_is_no_secret_stays(text):
 def test_no_character_of_a_password_gives_it_away(password):
     """Whatever it holds, escaped or not, nothing of it is left in a database's URL."""
     assert masked(f"postgresql://ada:{password}@host/db") == "postgresql://ada:***@host/db"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "dbPassword",
+        "PGPASSWORD",
+        "secret",
+        "client_secret",
+        "clientSecret",
+        "token",
+        "refresh_token",
+        "accessToken",
+        "api_key",
+        "apiKey",
+        "apikey",
+        "api-key",
+        "private_key",
+        "SECRET_KEY",
+        "aws_secret_access_key",
+        "authorization",
+        "Proxy-Authorization",
+        "cookie",
+        "credentials",
+    ],
+)
+def test_a_field_whose_name_says_so_is_masked(name):
+    """Whatever its value looks like, in lists and in what is nested too; but not where there is nothing."""
+    assert without_secrets({name: "x", "more": {name: ["x", "y"]}}) == {
+        name: "***",
+        "more": {name: ["***", "***"]},
+    }
+    assert without_secrets({name: ""}) == {name: ""}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "token_count",
+        "tokens",
+        "max_tokens",
+        "token_type",
+        "secretary",
+        "key",
+        "partition_key",
+        "keyboard",
+        "passenger",
+        "cookies_seen",
+        "author",
+    ],
+)
+def test_a_field_whose_name_says_something_else_is_shown(name):
+    """A part of a word is none."""
+    assert without_secrets({name: "x1"}) == {name: "x1"}
 
 
 def test_what_is_known_exactly_is_masked_anywhere():

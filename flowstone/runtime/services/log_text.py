@@ -6,7 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.masking import MASK, masked
+from flowstone.masking import masked, without_secrets
 from flowstone.store.json_safe import json_safe, safe_text
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def storable(lines: list[KeptLine]) -> list[KeptLine]:
     if text.isascii() and masked(text) == text and all(map(_is_simple, lines)):
         return lines
     return [
-        (at, level, masked(safe_text(message)), _without_secrets(fields) if fields else None)
+        (at, level, masked(safe_text(message)), without_secrets(fields) if fields else None)
         for at, level, message, fields in lines
     ]
 
@@ -44,22 +44,6 @@ def _is_simple(line: KeptLine) -> bool:
     """Whether nothing came with it that could hold a secret: at most the name of a logger or a stream."""
     fields = line[3]
     return not fields or (len(fields) == 1 and not SIMPLE.isdisjoint(fields))
-
-
-def _without_secrets(fields: Any) -> Any:
-    """The same with passwords masked, whether a name says that it is one, or its shape."""
-    if isinstance(fields, str):
-        return masked(fields)
-    if isinstance(fields, list):
-        return [_without_secrets(each) for each in fields]
-    if not isinstance(fields, dict):
-        return fields
-    return {
-        name: MASK
-        if isinstance(value, str) and value and masked(f"{name}=x") != f"{name}=x"
-        else _without_secrets(value)
-        for name, value in fields.items()
-    }
 
 
 def bounded(fields: dict[str, Any]) -> tuple[dict[str, Any], int]:
