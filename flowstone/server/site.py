@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["page_of", "pages_router"]
 
+_LESS: Final = r"\u003c"
+
 _MISSING: Final = (AssetNotFound, PartitionError, RunNotFound, ApprovalNotFound, AutomationNotFound)
 """What is said of an address that names something that is not there."""
 
@@ -127,7 +129,11 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncGe
     async with aclosing(changes):
         async for blocks in changes:
             fresh = [] if news is None else await news()
-            named = "".join(f"event: {name}\nid: {number}\ndata: {data}\n\n" for name, number, data in fresh)
+            # It is JSON. Whoever took it for a page would still find no elements in it.
+            named = "".join(
+                f"event: {name}\nid: {number}\ndata: {data.replace('<', _LESS)}\n\n"
+                for name, number, data in fresh
+            )
             # How far behind what is shown is: a page that does not hear it for a while says that it is not live.
             yield f"{blocks}{named}event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
 
