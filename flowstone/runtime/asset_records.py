@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from flowstone.runs.asset_activity import AssetActivity
+    from flowstone.runs.partition_states import PartitionCounts, PartitionStates
     from flowstone.runs.reasons import Reason
     from flowstone.runs.records import Materialization
     from flowstone.runtime.client.staleness import StaleValues
@@ -35,6 +36,44 @@ class AssetRecords(Inspection):
         """
         self._started()
         return await self._values.partition_key(asset, partition)
+
+    async def partition_states(
+        self, *assets: Any, latest: int | None = None
+    ) -> Mapping[str, PartitionStates]:
+        """What has become of all partitions of assets, by what is on record: one question for all of them.
+
+        A partition that was computed and failed since is `failed`, one with a current value `succeeded`. What is
+        under way is not on record: see `running_steps`.
+
+        Args:
+            assets: Names, `Asset`s or decorated functions; none: all assets.
+            latest: Only so many of the last partitions of each. Default: all.
+
+        Returns:
+            By the name of each asset, in the order of the graph where all are asked for.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ValueError: `latest` is no positive whole number.
+        """
+        graph = self._started().snapshot.graph
+        names = [asset_named(graph, asset).name for asset in assets] or list(graph.order())
+        return await self._values.partition_states(
+            names, None if latest is None else bounded_count("latest", latest)
+        )
+
+    async def partition_counts(self, *assets: Any) -> Mapping[str, PartitionCounts]:
+        """How many partitions of assets stand how, by what is on record: `partition_states`, counted.
+
+        Args:
+            assets: Names, `Asset`s or decorated functions; none: all assets.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+        """
+        graph = self._started().snapshot.graph
+        names = [asset_named(graph, asset).name for asset in assets] or list(graph.order())
+        return await self._values.partition_counts(names)
 
     async def recent(self, asset: Any, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
         """What became of an asset at all its partitions and in all runs, the newest first.

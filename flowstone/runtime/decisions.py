@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowstone.runtime.asset_records import AssetRecords
+from flowstone.runtime.amending import Amending
 from flowstone.runtime.client.requests import asset_named, bounded_count
 from flowstone.store import decisions
 from flowstone.store.cluster import Notification
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Decisions"]
 
 
-class Decisions(AssetRecords):
+class Decisions(Amending):
     """The calls of `Runtime` that answer what steps wait for."""
 
     async def approvals(

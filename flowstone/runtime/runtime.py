@@ -4,7 +4,9 @@ construction        the graph is built and validated, nothing runs
 async with          the store is opened, then the supervision tree is started
 materialize …       what starts runs: computing.py
 automations …       what starts runs by itself: automating.py
-asking              values, history, partitions, health and the tree: inspection.py
+looking             definitions, live things, nodes, the tree, health: observation.py
+asking              runs, values, logs, history: inspection.py; all partitions of assets: asset_records.py
+amending            invalidating values, keys of dynamic sets: amending.py
 answering           approvals and signals: decisions.py
 one run             its steps, its attempts over time, retrying it: run_details.py
 access              tokens of the HTTP server: granting.py

@@ -12,35 +12,10 @@ from flowstone.runs.events import RunStarted, StepStarted
 from flowstone.runtime.client.progress import report_progress
 from flowstone.runtime.services.events import EventStream
 from flowstone.testing import VirtualClock
+from tests.runtime.chains import simple, take
 from tests.runtime.doubles import BrokenIO, Gate
 
 WEEK = DailyPartitions("2025-01-01", "2025-01-07")
-
-
-def simple():
-    """`a` → `b`."""
-    pipeline = Pipeline("simple")
-
-    @pipeline.asset
-    async def a() -> int:
-        return 1
-
-    @pipeline.asset
-    async def b(a: int) -> int:
-        return a
-
-    return pipeline
-
-
-async def take(events, count):
-    """The next `count` events."""
-    taken = []
-    async with asyncio.timeout(200):
-        async for event in events:
-            taken.append(event)
-            if len(taken) == count:
-                return taken
-    return taken
 
 
 @pytest.mark.both_loops

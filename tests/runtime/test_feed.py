@@ -6,33 +6,8 @@ import asyncio
 
 import pytest
 
-from flowstone import AssetNotFound, FeedExpired, Pipeline, Runtime
-
-
-def simple():
-    """`a` → `b`."""
-    pipeline = Pipeline("simple")
-
-    @pipeline.asset
-    async def a() -> int:
-        return 1
-
-    @pipeline.asset
-    async def b(a: int) -> int:
-        return a
-
-    return pipeline
-
-
-async def take(entries, count):
-    """The next `count` entries."""
-    taken = []
-    async with asyncio.timeout(60):
-        async for entry in entries:
-            taken.append(entry)
-            if len(taken) == count:
-                return taken
-    return taken
+from flowstone import AssetNotFound, FeedExpired, Runtime
+from tests.runtime.chains import simple, take
 
 
 @pytest.mark.both_loops

@@ -15,7 +15,7 @@ from flowstone.io.manager import Stored
 from flowstone.runs.records import Status
 from flowstone.runtime.cluster.node_pools import NodePools
 from flowstone.runtime.cluster.timekeeper import Timekeeper
-from flowstone.runtime.inspection import Inspection
+from flowstone.runtime.observation import Observation
 from flowstone.runtime.services.notifications import Notifications
 from flowstone.runtime.services.peers import Peers
 from flowstone.store.automation_ledger import AutomationLedger
@@ -233,8 +233,8 @@ def _tree_too_early():
         self._started()
         return now(self)
 
-    now = Inspection._shown_tree
-    return [(Inspection, "_shown_tree", shown)]
+    now = Observation._shown_tree
+    return [(Observation, "_shown_tree", shown)]
 
 
 def _not_joined():
