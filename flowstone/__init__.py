@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from flowstone.runs.access import AccessToken as AccessToken
     from flowstone.runs.access import Role as Role
     from flowstone.runs.asset_freshness import FreshnessStatus as FreshnessStatus
+    from flowstone.runs.audit import AuditEntry as AuditEntry
     from flowstone.runs.automation import Fire as Fire
     from flowstone.runs.automation import FiredRun as FiredRun
     from flowstone.runs.automation_events import Event as Event
@@ -139,6 +140,7 @@ __all__ = [
     "ApprovalNotFound",
     "Asset",
     "AssetNotFound",
+    "AuditEntry",
     "Automation",
     "AutomationError",
     "AutomationNotFound",
@@ -272,6 +274,7 @@ _HOME = {
     "assets.automation.sensor": ("SensorContext",),
     "runs.asset_freshness": ("FreshnessStatus",),
     "runs.access": ("AccessToken", "Role"),
+    "runs.audit": ("AuditEntry",),
     "runs.automation": ("Fire", "FiredRun"),
     "runs.automation_events": ("Event",),
     "runs.explanation": ("Explanation",),

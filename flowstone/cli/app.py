@@ -49,6 +49,7 @@ _COMMANDS: Final = {
         "status": "Show whether an asset has a value, and its newest records.",
         "why": "Show why an asset is as it is, and what mends it.",
         "lineage": "Show what a value was computed from, and what from it.",
+        "audit": "List who did what, the newest first.",
     },
     "Operate": {
         "serve": "Run what is submitted and scheduled until told to stop.",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.store import Store
 
-__all__ = ["cancel_reason", "cancel_words"]
+__all__ = ["cancel_request", "cancel_words"]
 
 _WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -28,7 +28,7 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-async def cancel_reason(store: Store, run: RunRecord) -> str | None:
+async def cancel_request(store: Store, run: RunRecord) -> RunCancelRequested | None:
     """What is on record; None of a run that was not cancelled, or that was drained or ended before it began."""
     if run.status is not Status.CANCELLED:
         return None
@@ -37,10 +37,14 @@ async def cancel_reason(store: Store, run: RunRecord) -> str | None:
         after = page[-1][0]
         for _, event in page:
             if isinstance(event, RunCancelRequested):
-                return event.reason or None
+                return event
     return None
 
 
-def cancel_words(reason: str) -> str:
-    """It, as people read it."""
-    return _WORDS.get(reason, one_line(reason))
+def cancel_words(event: RunCancelRequested) -> str:
+    """It, as people read it; empty if nothing is known of it."""
+    if event.by is not None and event.reason == "asked":
+        words = f"{one_line(event.by)} asked for it"
+    else:
+        words = _WORDS.get(event.reason, one_line(event.reason))
+    return f"{words}: {one_line(event.comment)}" if event.comment else words

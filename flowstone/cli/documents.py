@@ -70,6 +70,7 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "upstream": request.upstream,
         "refresh": request.refresh,
         "retry_of": request.retry_of,
+        "by": request.by,
         "tags": dict(request.tags),
         "key": run.key,
         "priority": run.priority,

@@ -161,7 +161,10 @@ AssetSelection: TypeAlias = Annotated[
     ),
 ]
 AskedBy: TypeAlias = Annotated[
-    str | None, typer.Option("--by", metavar="NAME", help="Who asks for it.", show_default=False)
+    str | None,
+    typer.Option(
+        "--by", metavar="NAME", help="Who asks for it. Default: the user of this machine.", show_default=False
+    ),
 ]
 
 AssetFilter: TypeAlias = Annotated[

@@ -20,6 +20,7 @@ import structlog
 
 from flowstone.assets.step_log import PROCESSORS
 from flowstone.cli import environment
+from flowstone.cli.asker import asker
 from flowstone.cli.default_store import file_instead, remark_once
 from flowstone.cli.interruption import Interruption, listening
 from flowstone.cli.loop import beside, run_async
@@ -125,6 +126,8 @@ async def open_runtime(
         settings=settings,
         worker=worker,
         automate=automate,
+        # What a node does is asked for by others, or by nobody.
+        actor=None if worker else asker(),
         **options,
     )
     async with contextlib.AsyncExitStack() as stack:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from flowstone.runs.audit import Act
     from flowstone.runs.automation_events import AutomationEvent, AutomationPaused
     from flowstone.runs.records import Failure, RunRecord, Status
 
@@ -196,6 +197,7 @@ class Move:
         events: What is told of it to those who listen.
         delivered: Keys of deliveries that are dealt with.
         follower: To whom they were delivered; empty: the follower of its own name.
+        act: Who asked for it; None: nobody, it acts by itself.
     """
 
     key: AutomationKey
@@ -210,3 +212,4 @@ class Move:
     events: Sequence[AutomationEvent] = ()
     delivered: Sequence[tuple[str, int]] = ()
     follower: str = ""
+    act: Act | None = None

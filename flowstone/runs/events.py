@@ -133,14 +133,18 @@ class RunStarted(_OfRun):
 
 @frozen
 class RunCancelRequested(_OfRun):
-    """The run was asked to stop; `reason` is shown to people.
+    """The run was asked to stop.
 
     Attributes:
-        reason: For people; may be empty.
+        reason: What brought it about: `asked`, `timeout`, `caller`, `shutdown` or `unwanted`; may be empty.
+        by: Who asked for it, or None.
+        comment: Why they did, in their words; may be empty.
     """
 
     kind: ClassVar[str] = "run.cancel_requested"
     reason: str = ""
+    by: str | None = None
+    comment: str = ""
 
 
 @frozen

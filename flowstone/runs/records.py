@@ -195,6 +195,7 @@ class RunSpec:
             of what succeeded there, and of nothing else.
         beside: The other targets, upstream before downstream, and which of their partitions are meant; empty where
             one asset was asked for.
+        by: Who asked for it, or None.
     """
 
     kind: Literal["materialize", "materialize_all", "backfill"]
@@ -211,6 +212,7 @@ class RunSpec:
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     retry_of: str | None = None
     beside: Mapping[str, Share] = field(default_factory=dict)
+    by: str | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:

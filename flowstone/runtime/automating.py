@@ -37,7 +37,7 @@ class Automating(Computing):
 
         Args:
             name: Its name.
-            by: Who pauses it, for those who read it.
+            by: Who pauses it. Default: whoever the runtime acts for (`actor=`).
             reason: Why, likewise.
 
         Raises:
@@ -51,7 +51,7 @@ class Automating(Computing):
 
         Args:
             name: Its name.
-            by: Who resumes it, for those who read it.
+            by: Who resumes it. Default: whoever the runtime acts for (`actor=`).
 
         Raises:
             AutomationNotFound: There is no such automation.
@@ -59,7 +59,7 @@ class Automating(Computing):
         """
         return await self._by_hand().set_paused(name, paused=False, by=by)
 
-    async def fire(self, name: str, *, by: str = "") -> list[Run]:
+    async def fire(self, name: str, *, by: str | None = None) -> list[Run]:
         """Have a schedule fire, a sensor look, or a condition compute its asset, now, also while it is paused.
 
         A schedule fires for this instant, besides its ticks and whatever is under way. An asset is computed
@@ -67,7 +67,7 @@ class Automating(Computing):
 
         Args:
             name: Its name.
-            by: Who asks for it, for those who read it.
+            by: Who asks for it. Default: whoever the runtime acts for (`actor=`).
 
         Returns:
             The runs that it asked for, in order.

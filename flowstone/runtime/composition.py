@@ -52,6 +52,7 @@ def context_of(
     settings: Options,
     clock: Clock,
     random: Random,
+    actor: str | None,
 ) -> RuntimeContext:
     """The services of a runtime that is being entered, on the event loop that runs."""
     node = f"{socket.gethostname()}-{os.getpid()}-{random.getrandbits(32):08x}"
@@ -87,6 +88,7 @@ def context_of(
             _number_of(node),
         ),
         begun_at=clock.now(),
+        actor=actor,
         memory=store.state if type(store) is MemoryStore else None,
     )
 

@@ -45,6 +45,7 @@ class Computing(Submitting):
         timeout: float | None = None,
         config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        by: str | None = None,
         join: bool = False,
         cancel_when_unwanted: bool = False,
     ) -> Materialization: ...
@@ -58,6 +59,7 @@ class Computing(Submitting):
         timeout: float | None = None,
         config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        by: str | None = None,
         join: bool = False,
         cancel_when_unwanted: bool = False,
     ) -> RunResult: ...
@@ -71,6 +73,7 @@ class Computing(Submitting):
         timeout: float | None = None,
         config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        by: str | None = None,
         join: bool = False,
         cancel_when_unwanted: bool = False,
     ) -> Materialization | Any: ...  # No type tells a selection, which gives a RunResult, from a name.
@@ -83,6 +86,7 @@ class Computing(Submitting):
         timeout: float | None = None,
         config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        by: str | None = None,
         join: bool = False,
         cancel_when_unwanted: bool = False,
     ) -> Materialization | RunResult:
@@ -95,6 +99,7 @@ class Computing(Submitting):
             timeout: Seconds until the run is cancelled; with `join`, until this call gives up. Default: none.
             config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
+            by: Who asks for it. Default: whoever the runtime acts for (`actor=`).
             join: Whether to wait for a run that is under way for the same request, in any process, instead of
                 computing the same twice. Of a run that others wait for this call's end changes nothing.
             cancel_when_unwanted: Whether a run that this call joined is cancelled when it is cancelled itself, or
@@ -121,7 +126,9 @@ class Computing(Submitting):
         with self._client.coming(joins=join) as made:
             view = await self._client.view()
             names, several = assets_to_run(view.graph, asset)
-            request = materialize_request(view, names, partition, timeout, tags, config)
+            request = materialize_request(
+                view, names, partition, timeout, tags, config, self._client.asker(by)
+            )
             await self._client.check_ready(view, request)
             ended = await self._ended(view, request, join=join, cancels=cancel_when_unwanted, made=made)
         if several:
@@ -143,6 +150,7 @@ class Computing(Submitting):
         timeout: float | None = None,
         config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        by: str | None = None,
         join: bool = False,
         cancel_when_unwanted: bool = False,
     ) -> RunResult:
@@ -156,6 +164,7 @@ class Computing(Submitting):
             timeout: Seconds until the run is cancelled; with `join`, until this call gives up. Default: none.
             config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
+            by: Who asks for it. Default: whoever the runtime acts for (`actor=`).
             join: As in `materialize`; a run that is under way is joined if it has the same `refresh` as well.
             cancel_when_unwanted: As in `materialize`.
 
@@ -179,6 +188,7 @@ class Computing(Submitting):
                 timeout=timeout,
                 config=config,
                 tags=tags,
+                by=by,
             )
             ended = await self._ended(view, request, join=join, cancels=cancel_when_unwanted, made=made)
         return await self._result(view, ended)
@@ -197,6 +207,7 @@ class Computing(Submitting):
         raise_on_failure: bool = False,
         config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        by: str | None = None,
     ) -> RunResult:
         """Compute many partitions of an asset, or of several, in one run. One that fails does not stop the others.
 
@@ -214,6 +225,7 @@ class Computing(Submitting):
             raise_on_failure: Whether to raise `RunFailed` instead of returning a result with failures.
             config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
+            by: Who asks for it. Default: whoever the runtime acts for (`actor=`).
 
         Raises:
             AssetNotFound: There is no such asset.
@@ -234,6 +246,7 @@ class Computing(Submitting):
             refresh=refresh,
             config=config,
             tags=tags,
+            by=by,
         )
         run = await self._client.start(view, request, raises=raise_on_failure, on_progress=on_progress)
         status = await self._client.finished(run)

@@ -60,10 +60,10 @@ class RuntimeContext:
     `io` and `resources` hold the processes that run at this moment; each enters and leaves by itself, so a
     restart of any supervisor above it changes nothing for those who look it up. `notifications` and `peers` are
     silent and empty where no other node shares the store. `memory` is what a `MemoryStore`, and no other,
-    remembers: its steps need not wait for it. `begun_at` is when the runtime was entered. `suspending` names the
-    assets whose functions have been seen to wait for something: to begin one of them in the turn of its start gains
-    nothing. `automation_problems` says of automations that this node drives, by name, what does not work at
-    present.
+    remembers: its steps need not wait for it. `begun_at` is when the runtime was entered. `actor` is on record as
+    who asks for what is done here, where a caller does not say otherwise. `suspending` names the assets whose
+    functions have been seen to wait for something: to begin one of them in the turn of its start gains nothing.
+    `automation_problems` says of automations that this node drives, by name, what does not work at present.
     """
 
     node: str
@@ -88,6 +88,7 @@ class RuntimeContext:
     origins: Origins
     logs: AttemptLogs
     begun_at: datetime
+    actor: str | None = None
     memory: History | None = None
     suspending: set[str] = field(default_factory=set)
     automation_problems: dict[str, str] = field(default_factory=dict)

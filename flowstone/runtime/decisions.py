@@ -129,25 +129,28 @@ class Decisions(Amending):
         """
         return await self._decide(id, approve=False, by=by, reason=reason, data=None)
 
-    async def signal(self, token: str, payload: Any = None) -> None:
+    async def signal(self, token: str, payload: Any = None, *, by: str | None = None) -> None:
         """Send a step the signal for which it handed out a token; what comes early is kept.
 
         Args:
             token: What `context.signal_token` gave.
             payload: What `context.signal` returns, JSON of at most a megabyte.
+            by: Who sends it. Default: whoever the runtime acts for (`actor=`).
 
         Raises:
             TokenUnknown: No step handed it out.
             TokenUsed: The signal has come before.
             TokenExpired: The step waits for it no more, or its run has ended.
-            ValueError: The payload cannot be kept.
+            ValueError: The payload cannot be kept, or `by` is no text.
         """
         ctx = self._started()
+        by = self._client.asker(by)
         run_id = decisions.run_of_token(token)
         if run_id is not None:
             await self._runs.abandoned.settled(run_id)
         now = ctx.clock.now()
-        self._answered(await decisions.send_signal(ctx.store, token, payload, now=now, sleep=ctx.clock.sleep))
+        sent = await decisions.send_signal(ctx.store, token, payload, now=now, by=by, sleep=ctx.clock.sleep)
+        self._answered(sent)
 
     async def _decide(
         self,

@@ -32,18 +32,19 @@ class Granting(RunDetails):
             name: Whose it is; it is recorded with what is done by it. Up to 100 letters, digits and `. _ - + @`.
             role: `read`, `operate` or `admin`.
             expires: From when on it is worth nothing: an instant, or how long from now. Default: it is revoked.
-            by: Who makes it.
+            by: Who makes it. Default: whoever the runtime acts for (`actor=`).
 
         Returns:
             The token, which is sent as `Authorization: Bearer TOKEN`, or typed into the login page.
 
         Raises:
             AccessTokenTaken: A token that is not revoked has that name.
-            ArgumentError: It cannot have that name, that role or that end.
+            ArgumentError: It cannot have that name, that role or that end; or `by` is no text.
         """
         from flowstone.store.access import create_token  # noqa: PLC0415 - few runtimes have any
 
         ctx = self._started()
+        by = self._client.asker(by)
         secret, _ = await create_token(ctx.store, name, role, now=ctx.clock.now(), by=by, expires=expires)
         return secret
 
@@ -51,22 +52,24 @@ class Granting(RunDetails):
         """All access tokens, the newest first, the revoked ones too: what is known of them, not themselves."""
         return await self._started().store.tokens.all()
 
-    async def revoke_token(self, name: str) -> AccessToken:
+    async def revoke_token(self, name: str, *, by: str | None = None) -> AccessToken:
         """Have a token be worth nothing from now on, and end the sessions that were begun with it.
 
         Args:
             name: Its name.
+            by: Who has it revoked. Default: whoever the runtime acts for.
 
         Returns:
             What is known of it.
 
         Raises:
             AccessTokenNotFound: No token of that name can be revoked.
+            ArgumentError: `by` is no text.
         """
         from flowstone.store.access import revoke_token  # noqa: PLC0415 - as above
 
         ctx = self._started()
-        return await revoke_token(ctx.store, name, now=ctx.clock.now())
+        return await revoke_token(ctx.store, name, now=ctx.clock.now(), by=self._client.asker(by))
 
     async def identify(self, secret: str) -> AccessToken | None:
         """Whose token this is, or by whose token this session was begun; None if it is worth nothing.
@@ -101,4 +104,5 @@ class Granting(RunDetails):
         """
         from flowstone.store.access import end_session  # noqa: PLC0415 - as above
 
-        await end_session(self._started().store, session)
+        ctx = self._started()
+        await end_session(ctx.store, session, now=ctx.clock.now())

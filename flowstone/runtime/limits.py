@@ -34,18 +34,19 @@ class Limits(Decisions):
         ctx = self._started()
         return await ctx.admission.pools.show(dict(ctx.snapshot.pools))
 
-    async def set_pool(self, name: str, *, slots: int | None) -> Pool:
+    async def set_pool(self, name: str, *, slots: int | None, by: str | None = None) -> Pool:
         """Give a pool another number of slots, on all nodes and after a restart. Whoever holds one keeps it.
 
         Args:
             name: The pool's name.
             slots: How many, at least as many as any asset asks for; None: as many as its pipeline says.
+            by: Who does it. Default: whoever the runtime acts for (`actor=`).
 
         Returns:
             The pool as it is now.
 
         Raises:
-            ArgumentError: There is no such pool, or it would have too few slots.
+            ArgumentError: There is no such pool, or it would have too few slots; or `by` is no text.
             RuntimeStopping: The runtime is not running.
             StoreUnavailable: The store is away.
         """
@@ -70,6 +71,6 @@ class Limits(Decisions):
                     f"The pool {name!r} cannot have {count(slots, 'slot')}: asset {asset.name!r} ({asset.source}) "
                     f"asks for {asked:,} and could never run."
                 )
-        await ctx.admission.pools.set(name, slots)
+        await ctx.admission.pools.set(name, slots, self._client.act(by))
         shown = await ctx.admission.pools.show([name])
         return next(pool for pool in shown if pool.name == name)

@@ -29,6 +29,7 @@ class Options:
     auto_migrate: bool = True
     keep_versions: int = 20
     keep_runs: int = 1_000
+    keep_audit: int = 100_000
     log_level: str = "info"
 
 

@@ -81,7 +81,7 @@ class RunDetails(Automating):
         totals = {} if after else await self._totals(record)
         return await read_timeline(ctx.store, record, totals, after, limit)
 
-    async def retry(self, run_id: str, *, here: bool = False) -> Run:
+    async def retry(self, run_id: str, *, here: bool = False, by: str | None = None) -> Run:
         """Start a new run of what failed in a run, was skipped because of it, or was cancelled.
 
         It has the request of the old run, its config, tags and priority, and names it (`request.retry_of`). What
@@ -92,20 +92,21 @@ class RunDetails(Automating):
             run_id: The run's id.
             here: Whether this process drives the new run, instead of any node of the store. It then ends with this
                 process at the latest.
+            by: Who asks for it. Default: whoever the runtime acts for (`actor=`).
 
         Returns:
             The handle of the new run.
 
         Raises:
             RunNotFound: There is no such run.
-            ArgumentError: Nothing of it has failed, been skipped or cancelled.
+            ArgumentError: Nothing of it has failed, been skipped or cancelled; or `by` is no text.
             DefinitionError: An asset of it is gone.
             PartitionError: Its partitions are gone.
             RuntimeStopping: The runtime drains.
         """
         ctx = self._started()
         record = await self._client.record(run_id)
-        view, request = await retry_of(ctx, record)
+        view, request = await retry_of(ctx, record, self._client.asker(by))
         if here:
             return Run((await self._client.start(view, request)).record.id, self._client)
         new_id, submitted = await self._client.submit(view, request, None, record.priority)

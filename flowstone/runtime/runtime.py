@@ -2,10 +2,12 @@
 
 construction        the graph is built and validated, nothing runs
 async with          the store is opened, then the supervision tree is started
-materialize …       what starts runs: computing.py
+materialize …       what starts a run and waits for it: computing.py
+submit, plan …      what returns a handle, or a plan: submitting.py
 automations …       what starts runs by itself: automating.py
 looking             definitions, live things, nodes, the tree, health: observation.py
 asking              runs, values, logs, history: inspection.py; all partitions of assets: asset_records.py
+audit               who did what: auditing.py
 amending            invalidating values, keys of dynamic sets: amending.py
 answering           approvals and signals: decisions.py
 one run             its steps, its attempts over time, retrying it: run_details.py
@@ -79,13 +81,15 @@ class Runtime(Granting):
         automate: Whether schedules and sensors act here: of several runtimes on one store one drives each of them.
         clock: Default: the system's.
         random: Source of run ids and jitter. Default: one of its own.
+        actor: Who is on record as having done what is done by this runtime, where a call does not say otherwise
+            (`by=`): a service, a user. Default: nobody.
         options: Any field of `Settings` by name, such as `max_concurrency=64`; wins over `settings`.
 
     Raises:
         DefinitionError: The pipelines make no valid graph.
         ValueError: An option is unknown or out of range.
         TypeError: `pipelines` is something else; `io` or `resources` is no mapping of names, or what `io` names is
-            no IO manager; `store`, `clock`, `random` or `settings` is something else.
+            no IO manager; `store`, `clock`, `random`, `actor` or `settings` is something else.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Runtime(Granting):
         automate: bool = False,
         clock: Clock | None = None,
         random: Random | None = None,
+        actor: str | None = None,
         **options: Any,
     ) -> None:
         given = given_pipelines(pipelines)
@@ -118,6 +123,9 @@ class Runtime(Granting):
         if not isinstance(random, Random | None):
             raise TypeError(f"Runtime(random=…) takes a random.Random, not a {type(random).__name__}.")
         self._random = random or Random()  # noqa: S311 - jitter and ids, not secrets
+        if not isinstance(actor, str | None):
+            raise TypeError(f"Runtime(actor=…) takes a name, not a {type(actor).__name__}.")
+        self._actor = actor or None
         self._ctx: RuntimeContext | None = None
         self._tree: Supervisor | None = None
         self._factory: TaskFactory
@@ -140,7 +148,7 @@ class Runtime(Granting):
         try:
             managers = attached(self._io, store)
             self._ctx = ctx = context_of(
-                store, managers, self._snapshot, self._settings, self._clock, self._random
+                store, managers, self._snapshot, self._settings, self._clock, self._random, self._actor
             )
             self._runs = runs_of(ctx, worker=self._worker)
             self._client = RunClient(ctx, self._runs)

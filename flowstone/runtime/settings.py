@@ -56,6 +56,7 @@ class Settings(BaseSettings):
         auto_migrate: Whether an empty or older database is migrated on entry.
         keep_versions: Superseded values kept per asset and partition; older ones are deleted.
         keep_runs: Finished runs kept; older ones are forgotten.
+        keep_audit: Entries of the audit log kept; older ones are forgotten. A store in memory keeps at most 10,000.
         log_level: Lowest level of what is kept of the logs of attempts, and of what the command line shows.
     """
 
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     auto_migrate: Switch = Options.auto_migrate
     keep_versions: Count = Options.keep_versions
     keep_runs: Count = Options.keep_runs
+    keep_audit: Count = Options.keep_audit
     log_level: Level = "info"
 
     if not TYPE_CHECKING:  # A type checker sees the fields.

@@ -59,6 +59,7 @@ class Submitting(Limits):
         timeout: float | None = None,
         config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        by: str | None = None,
         key: str | None = None,
         priority: int = 0,
         join: bool = False,
@@ -77,6 +78,7 @@ class Submitting(Limits):
             timeout: Seconds until the run is cancelled. Default: none.
             config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
+            by: Who asks for it. Default: whoever the runtime acts for (`actor=`).
             key: Text of at most 200 characters. While an unfinished run has the same key no other one is started:
                 the handle of that run is returned, whatever else is asked for. Default: none.
             priority: Of the runs that wait for a node, those of higher priority are taken first. Default: 0.
@@ -106,6 +108,7 @@ class Submitting(Limits):
             timeout=timeout,
             config=config,
             tags=tags,
+            by=by,
         )
         words = None if once is None else words_of(request, priority, None)
         return await self._submit(view, request, key, priority, join=join, once=(once, words))
@@ -122,6 +125,7 @@ class Submitting(Limits):
         refresh: Refresh = "missing",
         config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        by: str | None = None,
         key: str | None = None,
         priority: int = 0,
         once: str | None = None,
@@ -139,6 +143,7 @@ class Submitting(Limits):
             refresh: Which existing values are reused, as in `backfill`.
             config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
+            by: Who asks for it. Default: whoever the runtime acts for (`actor=`).
             key: As in `submit`.
             priority: As in `submit`.
             once: As in `submit`.
@@ -164,6 +169,7 @@ class Submitting(Limits):
             refresh=refresh,
             config=config,
             tags=tags,
+            by=by,
         )
         ends = (start, end) if partitions is None else None
         words = None if once is None else words_of(request, priority, ends)
@@ -240,7 +246,13 @@ class Submitting(Limits):
         return await preview(ctx, plan_run(view.graph, view, request))
 
     async def run_plan(
-        self, plan: Plan, *, tags: Mapping[str, str] = _NO_TAGS, key: str | None = None, priority: int = 0
+        self,
+        plan: Plan,
+        *,
+        tags: Mapping[str, str] = _NO_TAGS,
+        by: str | None = None,
+        key: str | None = None,
+        priority: int = 0,
     ) -> Run:
         """Start what a plan says and return its handle at once; on a store that lasts, durably.
 
@@ -249,6 +261,7 @@ class Submitting(Limits):
         Args:
             plan: What `plan` gave, of this runtime or of another one of the same pipelines.
             tags: Labels of the run.
+            by: Who asks for it. Default: whoever the runtime acts for (`actor=`).
             key: As in `submit`.
             priority: As in `submit`.
 
@@ -262,7 +275,7 @@ class Submitting(Limits):
             RuntimeStopping: The runtime drains.
         """
         ctx = self._started()
-        request = replace(plan.request, tags=checked_tags(tags))
+        request = replace(plan.request, tags=checked_tags(tags), by=self._client.asker(by))
         view = (await self._client.view()).at(plan.moment)
         again = await self._looked_at(ctx, view, request)
         if again is None or not plan.runs_the_same(again):
@@ -306,15 +319,19 @@ class Submitting(Limits):
         run_id, submitted = await started
         return Run(run_id, self._client, submitted=submitted)
 
-    async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunSpec]:
+    async def _run_request(
+        self, asset: Any, *, by: str | None, **options: Any
+    ) -> tuple[PartitionView, RunSpec]:
         self._started()
-        view = await self._client.view()
-        return view, run_request(view, assets_to_run(view.graph, asset)[0], **options)
+        by, view = self._client.asker(by), await self._client.view()
+        return view, run_request(view, assets_to_run(view.graph, asset)[0], by=by, **options)
 
-    async def _backfill_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunSpec]:
+    async def _backfill_request(
+        self, asset: Any, *, by: str | None, **options: Any
+    ) -> tuple[PartitionView, RunSpec]:
         self._started()
-        view = await self._client.view()
-        return view, backfill_request(view, assets_to_run(view.graph, asset)[0], **options)
+        by, view = self._client.asker(by), await self._client.view()
+        return view, backfill_request(view, assets_to_run(view.graph, asset)[0], by=by, **options)
 
 
 def _has_partitions(view: PartitionView, names: tuple[str, ...]) -> bool:

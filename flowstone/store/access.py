@@ -67,9 +67,9 @@ async def create_token(
     return secret, token
 
 
-async def revoke_token(store: Store, name: str, *, now: datetime) -> AccessToken:
+async def revoke_token(store: Store, name: str, *, now: datetime, by: str | None = None) -> AccessToken:
     """Have a token be worth nothing from now on. Raises `AccessTokenNotFound`."""
-    revoked = await store.tokens.revoke(name, now)
+    revoked = await store.tokens.revoke(name, now, by)
     if revoked is None:
         raise AccessTokenNotFound(
             f"There is no token {one_line(name)} that could be revoked; list those that there are."
@@ -108,10 +108,10 @@ async def begin_session(store: Store, secret: str, *, now: datetime) -> str | No
     return session
 
 
-async def end_session(store: Store, secret: str) -> None:
+async def end_session(store: Store, secret: str, *, now: datetime) -> None:
     """Log a browser out."""
     if _SECRET.fullmatch(secret) is not None:
-        await store.tokens.end_session(_digest(secret))
+        await store.tokens.end_session(_digest(secret), now=now)
 
 
 def _digest(secret: str) -> str:

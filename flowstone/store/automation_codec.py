@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.runs.automation import AutomationRecord, Definition, Fire, FiredRun, Move, NewRun
 from flowstone.runs.records import Failure
+from flowstone.store.audit_codec import decode_act, encode_act
 from flowstone.store.codec import decode_event, decode_run, encode_event, encode_run
 from flowstone.store.shapes import INSTANT, NUMBER, STATUS, TUPLE, Pair, Shape
 
@@ -121,5 +122,6 @@ _MOVE: Final = Shape(
         "failure": _FAILED,
         "events": _each(encode_event, decode_event),
         "delivered": _each(list, tuple),
+        "act": Pair(encode_act, decode_act),
     },
 )

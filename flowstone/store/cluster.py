@@ -377,11 +377,19 @@ class Cluster(Protocol):
         Whether it is a step of the run at all, only its plan says; one that has begun is.
         """
 
-    async def request_cancel(self, run_id: str, reason: str) -> None:
+    async def request_cancel(
+        self, run_id: str, reason: str, *, by: str | None = None, comment: str = ""
+    ) -> None:
         """Record that the run is to be cancelled, and tell its owner.
 
         A run that nobody owns, because it never started or is parked, is cancelled at once. Harmless when it has
         finished.
+
+        Args:
+            run_id: The run.
+            reason: What brings it about; this and the following as in `RunCancelRequested`.
+            by: Who asks for it.
+            comment: Why they do.
         """
 
     async def cancelling(self, node_id: str) -> Sequence[str]:

@@ -190,6 +190,7 @@ async def send_signal(
     payload: Any,
     *,
     now: datetime,
+    by: str | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Answered:
     """Send the signal that a token is for.
@@ -211,7 +212,7 @@ async def send_signal(
         )
     if wait.status in {"open", "early"}:
         try:
-            return await store.waits.answer(wait.run_id, wait.step, wait.name, value, now=now)
+            return await store.waits.answer(wait.run_id, wait.step, wait.name, value, now=now, by=by)
         except StaleWrite:
             wait = await store.waits.of_token(token_hash(token)) or wait
     what = f"Signal {wait.name!r} of {wait.asset}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from flowstone.errors import IOManagerError, StoreUnavailable
 from flowstone.permissions import PRIVATE, checked_mode, make_folders
 from flowstone.runs.events import StepProgressed
+from flowstone.store.audit_codec import noted
 from flowstone.store.codec import encode_event, encode_run
 from flowstone.store.compaction import Compactor
 from flowstone.store.file_logs import FileLogs
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from flowstone.runs.audit import Act
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, StepKey
     from flowstone.store.history import History
@@ -191,19 +193,25 @@ class FileStore(MemoryStore):
             operation = ["events", epoch, [encode_event(event) for event in recorded]]
             await self._record(operation, lambda: self._history.write_many(recorded, epoch))
 
-    async def invalidate(self, keys: Iterable[StepKey]) -> int:
+    async def invalidate(self, keys: Iterable[StepKey], act: Act | None = None) -> int:
         pairs = list(keys)
         if not pairs:
             return 0
-        return await self._record(["invalidate", pairs], lambda: self._history.ledger.invalidate(pairs))
+        act, said = noted(act)
+        operation = ["invalidate", pairs, *said]
+        return await self._record(operation, lambda: self._history.invalidate(pairs, act))
 
-    async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
+    async def add_partitions(self, name: str, keys: Sequence[str], act: Act | None = None) -> int:
         new = list(keys)
-        return await self._record(["add", name, new], lambda: self._history.add_partitions(name, new))
+        act, said = noted(act)
+        operation = ["add", name, new, *said]
+        return await self._record(operation, lambda: self._history.add_partitions(name, new, act))
 
-    async def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
+    async def remove_partitions(self, name: str, keys: Sequence[str], act: Act | None = None) -> int:
         old = list(keys)
-        return await self._record(["remove", name, old], lambda: self._history.remove_partitions(name, old))
+        act, said = noted(act)
+        operation = ["remove", name, old, *said]
+        return await self._record(operation, lambda: self._history.remove_partitions(name, old, act))
 
     async def prune(
         self,

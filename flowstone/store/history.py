@@ -21,6 +21,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import RunNotFound
+from flowstone.runs.audit import AuditTarget
 from flowstone.runs.endings import denied
 from flowstone.runs.events import (
     RunCancelRequested,
@@ -34,6 +35,7 @@ from flowstone.runs.events import (
 from flowstone.runs.items import ItemTable
 from flowstone.runs.waits import status_when_over
 from flowstone.store import refusals
+from flowstone.store.audit_log import AuditLog
 from flowstone.store.automation_ledger import AutomationLedger
 from flowstone.store.deliveries import follower_of
 from flowstone.store.feed_log import FeedLog
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from flowstone.runs.audit import Act
     from flowstone.runs.automation import AutomationKey, AutomationRecord, Definition, Move
     from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runs.events import Event
@@ -76,6 +79,7 @@ class History:
         outbox: What is to be delivered to who follows events.
         feed: The newest events of all.
         tokens: Access tokens and sessions.
+        audit: Who did what.
         under_way: The unfinished runs, by what they were asked for.
     """
 
@@ -88,8 +92,9 @@ class History:
         self.pool_slots: dict[str, int] = {}
         self.automations = AutomationLedger()
         self.feed = FeedLog()
-        self.outbox = Outbox(self.feed)
-        self.tokens = TokenLedger()
+        self.audit = AuditLog()
+        self.outbox = Outbox(self.feed, self.audit)
+        self.tokens = TokenLedger(self.audit)
         self.under_way = RunsUnderWay()
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
@@ -124,6 +129,7 @@ class History:
         created = RunLog(run, self._arrived + 1)
         self._admit(created)
         created.tell_of_creation()
+        self.audit.asked_for(run)
         return run.id
 
     def restore_run(self, run: RunRecord, log: EventLog, arrival: int) -> None:
@@ -177,7 +183,14 @@ class History:
             self._add(run, event)
 
     def answer(
-        self, run_id: str, step: StepKey, name: str, answer: Any, now: datetime, status: WaitStatus
+        self,
+        run_id: str,
+        step: StepKey,
+        name: str,
+        answer: Any,
+        now: datetime,
+        status: WaitStatus,
+        by: str | None = None,
     ) -> tuple[Wait, Event | None]:
         """Answer an open wait, and wake its step or have it fail; see `Waits.answer`."""
         run = self._writable(run_id)
@@ -185,6 +198,7 @@ class History:
         if run.step(step) is not None:
             raise StaleWrite(f"the step of the wait {name!r} in run {run_id} is over")
         closed = self.waits.close(wait, status, answer, now)
+        self.audit.answered(closed, now, by)
         return closed, self._go_on(run, closed, now) if wait.status == "open" else None
 
     def expire(self, now: datetime, runs: Collection[str] | None, limit: int) -> list[Event]:
@@ -233,19 +247,30 @@ class History:
         elif key in self.items:
             self.items[key].forget(up_to)
 
-    def add_partitions(self, name: str, keys: Sequence[str]) -> int:
+    def invalidate(self, keys: Collection[StepKey], act: Act | None = None) -> int:
+        """Make current values no longer current; see `Store.invalidate`."""
+        if act is not None:
+            self.audit.invalidated(self.ledger.current(keys), act)
+        return self.ledger.invalidate(keys)
+
+    def add_partitions(self, name: str, keys: Sequence[str], act: Act | None = None) -> int:
         """Add keys to a dynamic set; returns how many were new."""
         known = self.partitions.setdefault(name, {})
         before = len(known)
         known.update(dict.fromkeys(keys))
-        return len(known) - before
+        new = len(known) - before
+        if act is not None and new:
+            self.audit.add("partitions.added", act, AuditTarget(name=name), {"keys": new})
+        return new
 
-    def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
+    def remove_partitions(self, name: str, keys: Sequence[str], act: Act | None = None) -> int:
         """Remove keys from a dynamic set; returns how many were there."""
         known = self.partitions.get(name, {})
         there = [key for key in dict.fromkeys(keys) if key in known]
         for key in there:
             del known[key]
+        if act is not None and there:
+            self.audit.add("partitions.removed", act, AuditTarget(name=name), {"keys": len(there)})
         return len(there)
 
     def define_automations(
@@ -279,12 +304,23 @@ class History:
             move: The change.
             but: Runs that are not joined: they are about to be cancelled.
         """
+        self.tell_of(move)
+        return self.make(move, but)
+
+    def tell_of(self, move: Move) -> None:
+        """The first half of a change: whatever is told and noted of it, if it can be made."""
         for run in move.runs:
             if run.record.id in self._runs:
                 raise StaleWrite(refusals.id_taken(run.record.id))
         self.automations.check(move)
         self.outbox.done(move.key[0], move.follower or move.key[1], move.delivered)
         self.outbox.add(move.key[0], move.events)
+        if move.act is not None:
+            pipeline, name = move.key
+            self.audit.add("automation.fired", move.act, AuditTarget(name=name), {"pipeline": pipeline})
+
+    def make(self, move: Move, but: Collection[str]) -> Moved:
+        """The second half: the automation and its runs."""
         return self.automations.move(
             move, lambda run: self.under_way.find(run, but), self.create_run, self.status_of
         )
@@ -297,8 +333,10 @@ class History:
             self.outbox.add(key[0], events)
         return self.automations.pause(key, paused, events)
 
-    def set_pool(self, name: str, slots: int | None) -> None:
+    def set_pool(self, name: str, slots: int | None, act: Act | None = None) -> None:
         """Give a pool so many slots, or as many as its pipeline says."""
+        if act is not None and self.pool_slots.get(name) != slots:
+            self.audit.add("pool.changed", act, AuditTarget(name=name), {"slots": slots})
         if slots is None:
             self.pool_slots.pop(name, None)
         else:
@@ -434,6 +472,8 @@ class History:
         if type(event) is StepKept:
             self.waits.keep(event)
             event = replace(event, value=None)
+        if type(event) is RunCancelRequested and not run.cancelling:
+            self.audit.cancelled(event)
         record = run.add(event)
         if record is not None:
             self.ledger.record(record)

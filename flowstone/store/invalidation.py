@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flowstone.runs.audit import Act
     from flowstone.runs.records import StepKey
     from flowstone.store.protocol import Store
 
 __all__ = ["invalidate", "with_downstream"]
 
 
-async def invalidate(store: Store, keys: Sequence[StepKey], *, downstream: bool) -> int:
+async def invalidate(store: Store, keys: Sequence[StepKey], act: Act, *, downstream: bool) -> int:
     """Make current values no longer current; how many were.
 
     Args:
         store: The run history, open.
         keys: Assets at partitions. What was computed from one that is no longer current may still stand.
+        act: Who does it.
         downstream: Whether everything computed from them goes with them.
     """
-    return await store.invalidate(await with_downstream(store, keys) if downstream else keys)
+    return await store.invalidate(await with_downstream(store, keys) if downstream else keys, act)
 
 
 async def with_downstream(store: Store, keys: Sequence[StepKey]) -> list[StepKey]:

@@ -8,6 +8,7 @@ from flowstone.runs.asset_activity import activity_of
 from flowstone.runs.asset_freshness import NewestSuccess
 from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
+from flowstone.store.memory_audit import MemoryAudit
 from flowstone.store.memory_automations import MemoryAutomations
 from flowstone.store.memory_callers import MemoryCallers
 from flowstone.store.memory_deliveries import MemoryDeliveries
@@ -18,15 +19,17 @@ from flowstone.store.memory_pools import MemoryPools
 from flowstone.store.memory_tokens import MemoryTokens
 from flowstone.store.memory_waits import MemoryWaits
 from flowstone.store.protocol import NO_TAGS, Store
-from flowstone.store.sanitise import sanitised, sanitised_run
+from flowstone.store.sanitise import sanitised, sanitised_act, sanitised_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from flowstone.runs.asset_activity import AssetActivity
+    from flowstone.runs.audit import Act
     from flowstone.runs.events import AttemptEvent, Event
     from flowstone.runs.partition_states import StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
+    from flowstone.store.audit import Audit
     from flowstone.store.automations import Automations
     from flowstone.store.callers import Callers
     from flowstone.store.cluster import Cluster
@@ -67,6 +70,7 @@ class MemoryStore(Store):
         self._feed = MemoryFeed(lambda: self._history)
         self._callers = MemoryCallers(lambda: self._history, self._change, self._settled)
         self._tokens = MemoryTokens(lambda: self._history, self._change)
+        self._audit = MemoryAudit(lambda: self._history, self._change)
 
     @property
     def waits(self) -> Waits:
@@ -103,6 +107,10 @@ class MemoryStore(Store):
     @property
     def tokens(self) -> AccessTokens:
         return self._tokens
+
+    @property
+    def audit(self) -> Audit:
+        return self._audit
 
     @property
     def problem(self) -> str | None:
@@ -221,17 +229,17 @@ class MemoryStore(Store):
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         return self._history.ledger.downstream(keys)
 
-    async def invalidate(self, keys: Iterable[StepKey]) -> int:
-        return self._history.ledger.invalidate(keys)
+    async def invalidate(self, keys: Iterable[StepKey], act: Act | None = None) -> int:
+        return self._history.invalidate(list(keys), act and sanitised_act(act))
 
     async def current_keys(self, asset: str) -> Sequence[str | None]:
         return self._history.ledger.current_keys(asset)
 
-    async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
-        return self._history.add_partitions(name, keys)
+    async def add_partitions(self, name: str, keys: Sequence[str], act: Act | None = None) -> int:
+        return self._history.add_partitions(name, keys, act and sanitised_act(act))
 
-    async def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
-        return self._history.remove_partitions(name, keys)
+    async def remove_partitions(self, name: str, keys: Sequence[str], act: Act | None = None) -> int:
+        return self._history.remove_partitions(name, keys, act and sanitised_act(act))
 
     async def partitions(self, name: str) -> Sequence[str]:
         return list(self._history.partitions.get(name, ()))

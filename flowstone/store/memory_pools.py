@@ -9,6 +9,7 @@ from flowstone.store.pools import PoolSlots
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
+    from flowstone.runs.audit import Act
     from flowstone.store.history import History
 
 __all__ = ["MemoryPools"]
@@ -30,9 +31,12 @@ class MemoryPools(PoolSlots):
         self._history = history
         self._change = change
 
-    async def set(self, name: str, slots: int | None, *, defined: int) -> None:
+    async def set(self, name: str, slots: int | None, *, defined: int, act: Act | None = None) -> None:
+        from flowstone.store.audit_codec import noted  # noqa: PLC0415 - few runtimes in memory need it
+
         del defined  # Its pipeline says it again in the next process.
-        await self._change(["pool", name, slots], lambda: self._history().set_pool(name, slots))
+        act, said = noted(act)
+        await self._change(["pool", name, slots, *said], lambda: self._history().set_pool(name, slots, act))
 
     async def given(self) -> Mapping[str, int]:
         return dict(self._history().pool_slots)

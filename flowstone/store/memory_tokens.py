@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowstone.store.sanitise import sanitised_name
 from flowstone.store.tokens import AccessTokens
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ class MemoryTokens(AccessTokens):
                 ["token_used", digest, at.isoformat()], lambda: self._history().tokens.used(digest, at)
             )
 
-    async def revoke(self, name: str, at: datetime) -> AccessToken | None:
+    async def revoke(self, name: str, at: datetime, by: str | None = None) -> AccessToken | None:
+        by = sanitised_name(by)
         revoked: AccessToken | None = await self._change(
-            ["token_revoked", name, at.isoformat()], lambda: self._history().tokens.revoke(name, at)
+            ["token_revoked", name, at.isoformat(), by], lambda: self._history().tokens.revoke(name, at, by)
         )
         return revoked
 
@@ -68,6 +70,9 @@ class MemoryTokens(AccessTokens):
     async def session(self, digest: str, *, now: datetime) -> tuple[AccessToken, str] | None:
         return self._history().tokens.session(digest, now)
 
-    async def end_session(self, digest: str) -> None:
+    async def end_session(self, digest: str, *, now: datetime) -> None:
         if digest in self._history().tokens.sessions:
-            await self._change(["session_ended", digest], lambda: self._history().tokens.end_session(digest))
+            await self._change(
+                ["session_ended", digest, now.isoformat()],
+                lambda: self._history().tokens.end_session(digest, now),
+            )

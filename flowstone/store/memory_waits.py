@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from flowstone.store.sanitise import sanitised_name
 from flowstone.store.waits import Answered, Expired, Waits
 
 if TYPE_CHECKING:
@@ -46,10 +47,12 @@ class MemoryWaits(Waits):
         *,
         now: datetime,
         status: WaitStatus = "answered",
+        by: str | None = None,
     ) -> Answered:
-        operation = ["answer", run_id, *step, name, answer, now.isoformat(), status]
+        by = sanitised_name(by)
+        operation = ["answer", run_id, *step, name, answer, now.isoformat(), status, by]
         wait, event = await self._change(
-            operation, lambda: self._history().answer(run_id, step, name, answer, now, status)
+            operation, lambda: self._history().answer(run_id, step, name, answer, now, status, by)
         )
         return Answered(wait, event)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.automation_events import AutomationEvent, AutomationFailed, Event
     from flowstone.runs.records import Failure
+    from flowstone.store.audit_log import AuditLog
     from flowstone.store.deliveries import DeliveryKey
     from flowstone.store.event_log import Entry
     from flowstone.store.feed_log import FeedLog
@@ -101,6 +102,7 @@ class Outbox:
 
     Args:
         feed: Where events of no run are told as well.
+        audit: Where those are noted that are somebody's doing.
 
     Attributes:
         heard: Whether anybody follows anything.
@@ -108,15 +110,16 @@ class Outbox:
         watchers: Called with the name of a pipeline whose followers have something new.
     """
 
-    __slots__ = ("_feed", "_followed", "_kinds", "heard", "numbered", "watchers")
+    __slots__ = ("_audit", "_feed", "_followed", "_kinds", "heard", "numbered", "watchers")
 
-    def __init__(self, feed: FeedLog) -> None:
+    def __init__(self, feed: FeedLog, audit: AuditLog) -> None:
         self.heard = False
         self.numbered = 0
         self.watchers: dict[object, Callable[[str], None]] = {}
         self._followed: dict[tuple[str, str], _Followed] = {}
         self._kinds: dict[str, list[_Followed]] = {}
         self._feed = feed
+        self._audit = audit
 
     # Changes ------------------------------------------------------------------------------------------------
 
@@ -178,6 +181,7 @@ class Outbox:
     def add(self, pipeline: str, events: Sequence[AutomationEvent], *, but: str | None = None) -> None:
         """See `Deliveries.add`; nothing for the follower `but`."""
         pipelines: dict[str, None] = {}
+        self._audit.told(pipeline, events)
         for event in events:
             self.numbered += 1
             self._feed.add(event)

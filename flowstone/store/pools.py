@@ -16,6 +16,7 @@ from flowstone.frozen import frozen
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from flowstone.runs.audit import Act
     from flowstone.runs.pools import Pool
 
 __all__ = ["Claim", "Granted", "PoolSlots", "SharedPools"]
@@ -58,13 +59,14 @@ class Granted:
 class PoolSlots(Protocol):
     """How many slots pools were given at run time. Calls may raise `StoreUnavailable`, and are safe to repeat."""
 
-    async def set(self, name: str, slots: int | None, *, defined: int) -> None:
+    async def set(self, name: str, slots: int | None, *, defined: int, act: Act | None = None) -> None:
         """Give a pool so many slots, whatever its pipeline says; None: as many as its pipeline says.
 
         Args:
             name: The pool.
             slots: How many.
             defined: How many its pipeline says.
+            act: Who does it, for the audit log; None: it is not noted.
         """
 
     async def given(self) -> Mapping[str, int]:

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
     from flowstone.runs.asset_activity import AssetActivity
     from flowstone.runs.asset_freshness import NewestSuccess
+    from flowstone.runs.audit import Act
     from flowstone.runs.events import AttemptEvent, Event
     from flowstone.runs.partition_states import StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
+    from flowstone.store.audit import Audit
     from flowstone.store.automations import Automations
     from flowstone.store.callers import Callers
     from flowstone.store.cluster import Cluster
@@ -109,6 +111,10 @@ class Store(Protocol):
     @property
     def tokens(self) -> AccessTokens:
         """Who may do what at the HTTP server; while the store is open."""
+
+    @property
+    def audit(self) -> Audit:
+        """Who did what; while the store is open."""
 
     @property
     def problem(self) -> str | None:
@@ -268,23 +274,28 @@ class Store(Protocol):
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         """For each key the asset-partitions whose current materialization has it as a direct input."""
 
-    async def invalidate(self, keys: Iterable[StepKey]) -> int:
+    async def invalidate(self, keys: Iterable[StepKey], act: Act | None = None) -> int:
         """Make the current materialization of each key not current; returns how many were.
 
         Every success recorded before is invalid as well: nothing is current again until the next success. More than
         10,000 keys may be several changes, one after another: if it fails, some may have been made. Call it again.
+
+        Args:
+            keys: Which.
+            act: Who does it, for the audit log, which has an entry for each asset of a change; None: it is not
+                noted.
         """
 
     async def current_keys(self, asset: str) -> Sequence[str | None]:
         """Every partition key of the asset that has a current materialization, in no particular order."""
 
-    async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
+    async def add_partitions(self, name: str, keys: Sequence[str], act: Act | None = None) -> int:
         """Add encoded keys to a dynamic partition set; returns how many were new. Many may be several changes.
 
         As with `invalidate`; they are added in their order.
         """
 
-    async def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
+    async def remove_partitions(self, name: str, keys: Sequence[str], act: Act | None = None) -> int:
         """Remove encoded keys from a dynamic partition set; returns how many were there.
 
         Many may be several changes, as with `invalidate`.

@@ -7,15 +7,15 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["run", run, [run id, ...]]             callers.create, unless a run is under way that is not among these
     ["events", epoch, [event, ...]]         write, write_many
     ["claim", run id, owner, epoch]         claim
-    ["invalidate", [[asset, key], ...]]     invalidate
-    ["add", set name, [key, ...]]           add_partitions
-    ["remove", set name, [key, ...]]        remove_partitions
+    ["invalidate", [[asset, key], ...], act]    invalidate; here and below the act, if it is to be noted
+    ["add", set name, [key, ...], act]      add_partitions
+    ["remove", set name, [key, ...], act]   remove_partitions
     ["prune", versions, runs]               prune
-    ["answer", run id, asset, key, name, answer, now, status]   answer
+    ["answer", run id, asset, key, name, answer, now, status, by]   answer
     ["expire", now, [run id, ...] or null, how many]    expire
     ["items", run id, asset, key, epoch, [item, ...], IO manager or null]   items.record
     ["forget_items", run id, asset, key, up to]     items.forget; of all items without the last one
-    ["pool", name, slots or null]           pools.set
+    ["pool", name, slots or null, act]      pools.set
     ["automations", {pipeline: [definition, ...]}, now]     automations.define; false at the end: not whole
     ["move", move]                          automations.move
     ["move", move, [run id, ...]]           likewise; these runs are not joined
@@ -27,9 +27,10 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["told", pipeline, [event, ...]]        deliveries.add
     ["token", digest, token]                tokens.add
     ["token_used", digest, at]              tokens.used
-    ["token_revoked", name, at]             tokens.revoke
+    ["token_revoked", name, at, by]         tokens.revoke
     ["session", digest, token's digest, expires at, now or null]   tokens.begin_session; null in a summary
-    ["session_ended", digest]               tokens.end_session
+    ["session_ended", digest, now]          tokens.end_session
+    ["audit_pruned", keep]                  audit.prune
 
     ["closed"]                              close; so that a line that was last is missed when it is removed
 
@@ -47,6 +48,7 @@ Compaction replaces them by what is left of their effects, a summary that is tru
     ["kept_follower", pipeline, state]                  who follows; in older journals that number comes last
     ["kept_lane", pipeline, name, lane, [[number, event, attempts], ...]]      what is not delivered
     ["kept_feed", count]                                how many events the feed has had
+    ["kept_audit", count or null, [entry, ...]]         the audit log: with a count its beginning, else more of it
     ["summary"]                                         all of it has been read
 """
 
@@ -58,6 +60,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from flowstone.store.audit_codec import decode_act, decode_entry
 from flowstone.store.automation_codec import (
     decode_automation,
     decode_definition,
@@ -147,17 +150,17 @@ class Replay:
         self.facts += 1
         return partial(self.history.claim, run_id, owner, epoch)
 
-    def _invalidate(self, keys: list[Any]) -> _Command:
+    def _invalidate(self, keys: list[Any], act: Any = None) -> _Command:
         self.facts += 1
-        return partial(self.history.ledger.invalidate, [(asset, key) for asset, key in keys])
+        return partial(self.history.invalidate, [(asset, key) for asset, key in keys], decode_act(act))
 
-    def _add(self, name: str, keys: list[str]) -> _Command:
+    def _add(self, name: str, keys: list[str], act: Any = None) -> _Command:
         self.facts += 1
-        return partial(self.history.add_partitions, name, keys)
+        return partial(self.history.add_partitions, name, keys, decode_act(act))
 
-    def _remove(self, name: str, keys: list[str]) -> _Command:
+    def _remove(self, name: str, keys: list[str], act: Any = None) -> _Command:
         self.facts += 1
-        return partial(self.history.remove_partitions, name, keys)
+        return partial(self.history.remove_partitions, name, keys, decode_act(act))
 
     def _prune(self, versions: int, runs: int) -> _Command:
         self.facts += 1
@@ -172,10 +175,11 @@ class Replay:
         answer: Any,
         now: str,
         status: WaitStatus = "answered",
+        by: str | None = None,
     ) -> _Command:
         self.facts += 1
         at = datetime.fromisoformat(now)
-        return partial(self.history.answer, run_id, (asset, key), name, answer, at, status)
+        return partial(self.history.answer, run_id, (asset, key), name, answer, at, status, by)
 
     def _expire(self, now: str, runs: list[str] | None, limit: int = _ALL) -> _Command:
         self.facts += 1
@@ -198,9 +202,9 @@ class Replay:
         self.facts += 1
         return partial(self.history.forget_items, run_id, (asset, key), up_to)
 
-    def _set_pool(self, name: str, slots: int | None) -> _Command:
+    def _set_pool(self, name: str, slots: int | None, act: Any = None) -> _Command:
         self.facts += 1
-        return partial(self.history.set_pool, name, slots)
+        return partial(self.history.set_pool, name, slots, decode_act(act))
 
     def _add_token(self, digest: str, token: Any) -> _Command:
         self.facts += 1
@@ -210,9 +214,9 @@ class Replay:
         self.facts += 1
         return partial(self.history.tokens.used, digest, datetime.fromisoformat(at))
 
-    def _revoke_token(self, name: str, at: str) -> _Command:
+    def _revoke_token(self, name: str, at: str, by: str | None = None) -> _Command:
         self.facts += 1
-        return partial(self.history.tokens.revoke, name, datetime.fromisoformat(at))
+        return partial(self.history.tokens.revoke, name, datetime.fromisoformat(at), by)
 
     def _begin_session(self, digest: str, token: str, expires_at: str, now: str | None) -> _Command:
         self.facts += 1
@@ -220,9 +224,10 @@ class Replay:
         at = None if now is None else datetime.fromisoformat(now)
         return partial(self.history.tokens.begin_session, digest, token, over, at)
 
-    def _end_session(self, digest: str) -> _Command:
+    def _end_session(self, digest: str, now: str | None = None) -> _Command:
         self.facts += 1
-        return partial(self.history.tokens.end_session, digest)
+        at = None if now is None else datetime.fromisoformat(now)
+        return partial(self.history.tokens.end_session, digest, at)
 
     def _define_automations(self, defined: dict[str, list[Any]], now: str, whole: bool = True) -> _Command:
         self.facts += 1
@@ -284,6 +289,14 @@ class Replay:
         self.facts += len(deliveries)
         decoded = [decode_delivery(lane, each) for each in deliveries]
         return partial(self.history.outbox.restore_lane, pipeline, name, decoded)
+
+    def _prune_audit(self, keep: int) -> _Command:
+        self.facts += 1
+        return partial(self.history.audit.prune, keep)
+
+    def _restore_audit(self, count: int | None, entries: list[Any]) -> _Command:
+        self.facts += len(entries)
+        return partial(self.history.audit.restore, count, [decode_entry(each) for each in entries])
 
     def _restore_feed(self, count: int) -> _Command:
         return partial(self.history.feed.restore, int(count))
@@ -373,6 +386,7 @@ _RESTORING: Final = frozenset(
         "kept_follower",
         "kept_lane",
         "kept_feed",
+        "kept_audit",
     }
 )
 _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
@@ -408,6 +422,8 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "kept_follower": Replay._restore_follower,
         "kept_lane": Replay._restore_lane,
         "kept_feed": Replay._restore_feed,
+        "audit_pruned": Replay._prune_audit,
+        "kept_audit": Replay._restore_audit,
         "timeline": Replay._restore_timeline,
         "kept": Replay._restore_run,
         "steps": Replay._restore_steps,

@@ -26,6 +26,7 @@ from flowstone.store.json_safe import json_safe, safe_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from flowstone.runs.audit import Act
     from flowstone.runs.automation import Move
     from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runs.events import Event
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "sanitised",
+    "sanitised_act",
     "sanitised_automation",
     "sanitised_failure",
     "sanitised_item",
     "sanitised_move",
+    "sanitised_name",
     "sanitised_record",
     "sanitised_run",
+    "sanitised_text",
 ]
 
 _TEXTS: Final = frozenset({str, type(None)})
@@ -57,9 +61,24 @@ def sanitised_automation(event: _A) -> _A:
     """The event of an automation, with storable texts."""
     if isinstance(event, AutomationFailed):
         return replace(event, failure=sanitised_failure(event.failure))
-    if isinstance(event, AutomationPaused | AutomationResumed) and event.by is not None:
-        event = replace(event, by=safe_text(event.by))
+    if isinstance(event, AutomationPaused | AutomationResumed):
+        event = replace(event, by=sanitised_name(event.by))
     return replace(event, reason=safe_text(event.reason)) if isinstance(event, AutomationPaused) else event
+
+
+def sanitised_text(text: str) -> str:
+    """What somebody said, as a column of any database can have it: without NUL as well."""
+    return safe_text(text).replace("\0", "\ufffd")
+
+
+def sanitised_name(name: str | None) -> str | None:
+    """Likewise, who it was."""
+    return None if name is None else sanitised_text(name)
+
+
+def sanitised_act(act: Act) -> Act:
+    """The act with storable texts."""
+    return replace(act, by=sanitised_name(act.by), reason=sanitised_text(act.reason))
 
 
 def sanitised_run(run: RunRecord) -> RunRecord:
@@ -71,10 +90,13 @@ def sanitised_run(run: RunRecord) -> RunRecord:
 def sanitised_move(move: Move) -> Move:
     """The change of an automation with storable texts, tags and failures."""
     runs = tuple(replace(run, record=sanitised_run(run.record)) for run in move.runs)
-    fire = None if move.fire is None else replace(move.fire, reason=safe_text(move.fire.reason))
+    fire = None
+    if move.fire is not None:
+        fire = replace(move.fire, reason=safe_text(move.fire.reason), by=safe_text(move.fire.by))
     failure = None if move.failure is None else sanitised_failure(move.failure)
     events = tuple(map(sanitised_automation, move.events))
-    return replace(move, runs=runs, fire=fire, failure=failure, events=events)
+    act = None if move.act is None else sanitised_act(move.act)
+    return replace(move, runs=runs, fire=fire, failure=failure, events=events, act=act)
 
 
 def sanitised_item(row: ItemRow) -> ItemRow:
@@ -125,14 +147,31 @@ def sanitised_failure(failure: Failure) -> Failure:
 
 
 def _request(request: RunSpec) -> RunSpec:
-    if not request.tags:
+    if not request.tags and request.by is None:
         return request
-    tags = {str(json_safe(key)): str(json_safe(value)) for key, value in request.tags.items()}
-    return replace(request, tags=tags)
+    tags = {_tag(key): _tag(value) for key, value in request.tags.items()}
+    return replace(request, tags=tags, by=sanitised_name(request.by))
+
+
+def _tag(text: object) -> str:
+    return sanitised_text(str(json_safe(text)))
 
 
 def _named(event: Any) -> Any:
     return replace(event, name=safe_text(event.name))
+
+
+def _woken(event: StepWoken) -> StepWoken:
+    return replace(event, name=safe_text(event.name), by=sanitised_name(event.by))
+
+
+def _cancel(event: RunCancelRequested) -> RunCancelRequested:
+    return replace(
+        event,
+        reason=safe_text(event.reason),
+        by=sanitised_name(event.by),
+        comment=sanitised_text(event.comment),
+    )
 
 
 def _ending(event: Any) -> Any:
@@ -145,10 +184,10 @@ _CHANGES: Final[Mapping[type[Any], Callable[[Any], Any]]] = MappingProxyType(
         **dict.fromkeys(ENDINGS, _ending),
         StepRetried: lambda event: replace(event, failure=sanitised_failure(event.failure)),
         StepWaiting: _named,
-        StepWoken: _named,
+        StepWoken: _woken,
         StepKept: _named,
         StepTokenIssued: _named,
-        RunCancelRequested: lambda event: replace(event, reason=safe_text(event.reason)),
+        RunCancelRequested: _cancel,
         RunQueued: lambda event: replace(event, request=_request(event.request)),
     }
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.runs.records import Materialization
+from flowstone.store.audit_codec import encode_entry
 from flowstone.store.automation_codec import encode_automation, encode_fire
 from flowstone.store.codec import encode_event, encode_item, encode_materialization, encode_run, encode_wait
 from flowstone.store.delivery_codec import encode_delivery, encode_follower_state
@@ -44,7 +45,7 @@ def live_facts(history: History) -> int:
 
 def _single(history: History) -> int:
     """How many things there are that are one fact each."""
-    return len(history.partitions) + len(history.pool_slots) + len(history.tokens)
+    return len(history.partitions) + len(history.pool_slots) + len(history.tokens) + len(history.audit)
 
 
 def snapshot(history: History) -> Iterator[Operation]:
@@ -69,6 +70,7 @@ def snapshot(history: History) -> Iterator[Operation]:
     yield from _outbox(history)
     if history.feed.count:
         yield ["kept_feed", history.feed.count]
+    yield from _audit(history)
     yield ["summary"]
 
 
@@ -82,6 +84,15 @@ def _as_asked(history: History) -> Iterator[Operation]:
         yield ["token", digest, encode_token(token)]
     for digest, (of, over) in history.tokens.sessions.items():
         yield ["session", digest, of, over.isoformat(), None]
+
+
+def _audit(history: History) -> Iterator[Operation]:
+    """Behind all that makes entries while it is read."""
+    if not history.audit.count:
+        return
+    yield ["kept_audit", history.audit.count, []]
+    for entries in _chunks(history.audit.all()):
+        yield ["kept_audit", None, [encode_entry(entry) for entry in entries]]
 
 
 def _automation(known: KnownAutomation) -> Iterator[Operation]:

@@ -45,8 +45,14 @@ class AccessTokens(Protocol):
     async def used(self, digest: str, at: datetime) -> None:
         """Note that a token was used, unless it was within `COARSE` before."""
 
-    async def revoke(self, name: str, at: datetime) -> AccessToken | None:
-        """Have a token be worth nothing from now on, and end its sessions; None if there is none of that name."""
+    async def revoke(self, name: str, at: datetime, by: str | None = None) -> AccessToken | None:
+        """Have a token be worth nothing from now on, and end its sessions; None if there is none of that name.
+
+        Args:
+            name: Its name.
+            at: When.
+            by: Who has it revoked.
+        """
 
     async def begin_session(self, digest: str, token: str, expires_at: datetime, *, now: datetime) -> None:
         """Remember a session of a token; those that are over are forgotten.
@@ -61,5 +67,5 @@ class AccessTokens(Protocol):
     async def session(self, digest: str, *, now: datetime) -> tuple[AccessToken, str] | None:
         """The token by which a session was begun, with its digest, while the session lasts."""
 
-    async def end_session(self, digest: str) -> None:
+    async def end_session(self, digest: str, *, now: datetime) -> None:
         """Forget a session, if there is one."""

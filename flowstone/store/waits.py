@@ -73,6 +73,7 @@ class Waits(Protocol):
         *,
         now: datetime,
         status: WaitStatus = "answered",
+        by: str | None = None,
     ) -> Answered:
         """Answer a wait that is open, and wake its step, or have it fail; or one to which a signal comes early.
 
@@ -83,6 +84,7 @@ class Waits(Protocol):
             answer: The answer, as JSON has it.
             now: The instant, for a store without a clock of its own.
             status: `answered`, or `rejected`, by which the step fails.
+            by: Who sends a signal; the answer of an approval says who decided.
 
         Raises:
             StaleWrite: It is not open: it was answered before, its time is over, its run has finished, or there is

@@ -19,6 +19,7 @@ FLOWSTONE = [
     "ApprovalNotFound",
     "Asset",
     "AssetNotFound",
+    "AuditEntry",
     "Automation",
     "AutomationError",
     "AutomationNotFound",

@@ -36,6 +36,7 @@ CALLS = {
     "Runtime.status": lambda at: at.runtime.status("leaf"),
     "Runtime.history": lambda at: at.runtime.history("leaf"),
     "Runtime.invalidate": lambda at: at.runtime.invalidate("leaf"),
+    "Runtime.audit": lambda at: at.runtime.audit(),
     "Runtime.add_partitions": lambda at: at.runtime.add_partitions("names", ["a"]),
     "Runtime.remove_partitions": lambda at: at.runtime.remove_partitions("names", ["a"]),
     "Runtime.subscribe": lambda at: enter(at.runtime.subscribe()),

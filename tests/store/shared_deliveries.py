@@ -16,6 +16,11 @@ class SharedDeliveries(MemoryDeliveries):
         super().__init__(lambda: store.shared.history, store._change)
         self._cluster = store
 
+    async def follow(self, pipeline, followers):
+        """Also where that says nothing new: what is gone for long is forgotten whenever somebody asks."""
+        self._cluster.shared.history.forget_gone_automations()
+        await super().follow(pipeline, followers)
+
     @contextmanager
     def watch(self, heard):
         def told(notification):

@@ -112,9 +112,9 @@ class SharedHistory(History):
         if until is not None and not self.waits.next_deadline(None) < until:
             self._shared.tell(Notification("deadline"))
 
-    def answer(self, run_id, step, name, answer, now, status):
+    def answer(self, run_id, step, name, answer, now, status, by=None):
         try:
-            return super().answer(run_id, step, name, answer, now, status)
+            return super().answer(run_id, step, name, answer, now, status, by)
         except Exception:
             run = self.find(run_id)
             if run is not None:
@@ -196,11 +196,6 @@ class SharedHistory(History):
         self.forget_gone_automations()
         return super().define_automations(defined, self._shared.now(), whole)
 
-    def follow(self, pipeline, followers):
-        """As `History.follow`, when what is gone for long is forgotten."""
-        self.forget_gone_automations()
-        super().follow(pipeline, followers)
-
     def forget_gone_automations(self):
         """Forget those that no pipeline has defined for a day, and who drives them."""
         before = {record.key for record in self.automations.records(())}
@@ -208,10 +203,10 @@ class SharedHistory(History):
         for key in before - {record.key for record in self.automations.records(())}:
             self._shared.duties.pop(duty_of(key), None)
 
-    def move(self, move, but=()):
-        """As `History.move`; the runs that it starts are submitted."""
+    def make(self, move, but):
+        """As `History.make`; the runs that it starts are submitted."""
         known = {run.record.id for run in move.runs if run.record.id in self._runs}
-        moved = super().move(move, but)
+        moved = super().make(move, but)
         for run in move.runs:
             if run.record.id in self._runs and run.record.id not in known:
                 self.queue(run.record)
@@ -224,14 +219,14 @@ class SharedHistory(History):
         self.submitted.add(run.id)
         self._shared.enqueue(run.id, run.pipeline)
 
-    def cancel(self, run_id, reason):
+    def cancel(self, run_id, reason, by=None, comment=""):
         """Have a run cancelled; one that was not begun has ended with that."""
         run = self.find(run_id)
         if run is None or run.finished:
             return
         now, asset = self._shared.now(), run.head().request.asset
         if run_id not in self.cancelling:
-            self._add(run, RunCancelRequested(now, run_id, asset, reason))
+            self._add(run, RunCancelRequested(now, run_id, asset, reason, by, comment))
         self._shared.tell(Notification("cancel", run_id))
         if run.head().owner is not None:
             return

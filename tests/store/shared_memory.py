@@ -34,6 +34,7 @@ from flowstone.store.cluster import Beats, NodeReport, Notification, WatchedNode
 from flowstone.store.memory import MemoryStore, retention
 from flowstone.store.protocol import StaleWrite
 from flowstone.store.sanitise import sanitised_run
+from tests.store.shared_automations import SharedAutomations
 from tests.store.shared_callers import SharedCallers, callers_of_all
 from tests.store.shared_deliveries import SharedDeliveries
 from tests.store.shared_history import SharedHistory
@@ -149,6 +150,7 @@ class SharedMemoryStore(MemoryStore):
         self._items = SharedItems(self)
         self._logs = SharedLogs(self)
         self._deliveries = SharedDeliveries(self)
+        self._automations = SharedAutomations(self)
         self._payloads = shared.payloads
         self.cluster = self
         self.listens = True
@@ -467,9 +469,9 @@ class SharedMemoryStore(MemoryStore):
         if self.shared.duties.get(duty) == node_id:
             del self.shared.duties[duty]
 
-    async def request_cancel(self, run_id, reason):
+    async def request_cancel(self, run_id, reason, *, by=None, comment=""):
         await self._pass("request_cancel")
-        self.shared.history.cancel(run_id, reason)
+        self.shared.history.cancel(run_id, reason, by, comment)
 
     async def cancelling(self, node_id):
         await self._pass("cancelling")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flowstone.runs.audit import AuditTarget
 from flowstone.runs.pools import Pool
 from flowstone.store.cluster import Notification
 from flowstone.store.pools import Granted
@@ -46,9 +47,13 @@ class SharedSlots:
         self._store = store
         self.shared = store.shared
 
-    async def set(self, name, slots, *, defined):
+    async def set(self, name, slots, *, defined, act=None):
         await self._store._pass("set")
-        self.shared.pools.setdefault(name, _Pool(defined)).set_slots = slots
+        pool = self.shared.pools.setdefault(name, _Pool(defined))
+        if act is not None and pool.set_slots != slots:
+            target = AuditTarget(name=name)
+            self.shared.history.audit.add("pool.changed", act, target, {"slots": slots})
+        pool.set_slots = slots
         self._serve([name], None)
 
     async def given(self):

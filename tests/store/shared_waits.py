@@ -19,10 +19,10 @@ class SharedWaits(MemoryWaits):
         super().__init__(lambda: store.shared.history, store._change)
         self._store = store
 
-    async def answer(self, run_id, step, name, answer, *, now, status="answered"):
+    async def answer(self, run_id, step, name, answer, *, now, status="answered", by=None):
         await self._store._pass("answer")
         now = self._store.shared.now()
-        answered = await super().answer(run_id, step, name, answer, now=now, status=status)
+        answered = await super().answer(run_id, step, name, answer, now=now, status=status, by=by)
         return Answered(answered.wait)
 
     async def answers(self, run_id, step):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flowstone.testing.clock import VirtualClock
+from tests.store.audit_contract import AuditContract
 from tests.store.automations_contract import AutomationsContract
 from tests.store.callers_contract import CallersContract
 from tests.store.cluster_contract import LEASE, ClusterContract
@@ -58,6 +59,7 @@ class SharedMemoryPlace:
 
 
 class TestSharedMemory(
+    AuditContract,
     AutomationsContract,
     CallersContract,
     ClusterContract,

@@ -6,6 +6,7 @@ import pytest
 
 from flowstone.store import FileStore, MemoryStore
 from flowstone.store import file as file_module
+from tests.store.audit_contract import AuditContract
 from tests.store.automations_contract import AutomationsContract
 from tests.store.callers_contract import CallersContract
 from tests.store.contract import StoreContract
@@ -56,6 +57,7 @@ class CompactingPlace(FilePlace):
 
 
 class TestMemoryStore(
+    AuditContract,
     AutomationsContract,
     CallersContract,
     DeliveriesContract,
@@ -78,6 +80,7 @@ class TestMemoryStore(
 
 
 class TestFileStore(
+    AuditContract,
     AutomationsContract,
     CallersContract,
     DeliveriesContract,

@@ -76,8 +76,8 @@ class TokensContract:
             await tokens.begin_session(name, "d1", at(over), now=at(1))
         assert await tokens.session("s1", now=at(10) - timedelta(microseconds=1)) is not None
         assert await tokens.session("s1", now=at(10)) is None
-        await tokens.end_session("s2")
-        await tokens.end_session("s2")
+        await tokens.end_session("s2", now=at(2))
+        await tokens.end_session("s2", now=at(2))
         assert await tokens.session("s2", now=at(1)) is None
         assert await tokens.session("s3", now=at(1)) is not None
         await tokens.begin_session("s4", "d1", at(90), now=at(40))
@@ -107,7 +107,7 @@ class TokensContract:
         await tokens.used("d2", at(7))
         for name in ("s1", "s2"):
             await tokens.begin_session(name, "d2", at(HOUR), now=at(1))
-        await tokens.end_session("s1")
+        await tokens.end_session("s1", now=at(2))
         before = await known(place.store)
         assert [each is None for each in before[2]] == [True, False, True]
         await place.reopen()

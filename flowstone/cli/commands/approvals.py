@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.assets.partition_labels import partition_label
+from flowstone.cli.asker import asker
 from flowstone.cli.documents import json_value
 from flowstone.cli.drivers import Drivers
 from flowstone.cli.labels import ago, run_label
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import AssetFilter, Debug, Json, StoreUrl, whole
+from flowstone.cli.options import AskedBy, AssetFilter, Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.queued import nobody_goes_on
@@ -111,13 +112,14 @@ def signal(
         str, typer.Argument(metavar="JSON", help="What the step is given.", show_default=False)
     ],
     *,
+    by: AskedBy = None,
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Send a step the signal for which it handed out a token."""
     with Screen(json=json, debug=debug) as screen:
-        wait, nobody = run_async(_send(store, token, _parsed("JSON", payload)))
+        wait, nobody = run_async(_send(store, token, _parsed("JSON", payload), asker(by)))
         if screen.json:
             screen.document({"run_id": wait.run_id, "asset": wait.asset, "name": wait.name})
         else:
@@ -169,11 +171,11 @@ async def _id(store: Store, beginning: str) -> str:
     return beginning
 
 
-async def _send(url: str, token: str, payload: Any) -> tuple[Wait, str | None]:
+async def _send(url: str, token: str, payload: Any, by: str | None) -> tuple[Wait, str | None]:
     """The wait; and that nobody goes on with its run, if so."""
     async with written(url) as store:
         try:
-            answered = await decisions.send_signal(store, token, payload, now=datetime.now(UTC))
+            answered = await decisions.send_signal(store, token, payload, now=datetime.now(UTC), by=by)
         except ValueError as error:
             raise CommandError(str(error)) from None
         return answered.wait, await _nobody(store, answered)

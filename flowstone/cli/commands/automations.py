@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from flowstone.assets.suggest import did_you_mean
+from flowstone.cli.asker import asker
 from flowstone.cli.automation_notes import automation_notes
 from flowstone.cli.documents import json_value
 from flowstone.cli.drivers import Drivers
@@ -132,7 +133,7 @@ async def _set(url: str, name: str, by: str | None, reason: str, *, paused: bool
     async with written(url, one_line(call)) as store:
         record = await _one(store, url, name)
         now = datetime.now(UTC)
-        changed, _ = await set_paused(store, record, paused, now=now, by=by, reason=reason)
+        changed, _ = await set_paused(store, record, paused, now=now, by=asker(by), reason=reason)
         return status_of(changed, await store.automations.fires(record.key, limit=_FIRES), now)
 
 

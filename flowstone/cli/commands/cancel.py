@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowstone.actors import SystemClock
+from flowstone.cli.asker import asker
 from flowstone.cli.documents import run_document
 from flowstone.cli.environment import options
 from flowstone.cli.finding import find_run
 from flowstone.cli.labels import breakdown
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, StoreUrl
+from flowstone.cli.options import AskedBy, Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.stopping import Stopping
 from flowstone.errors import RunNotFound
 from flowstone.runtime.run.closing import end_cancelled
+from flowstone.runtime.run.control import Cancel
 
 if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
@@ -44,13 +46,18 @@ def cancel(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Return when the run is told to stop.", show_default=False)
     ] = False,
+    by: AskedBy = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why, for people.", show_default=False)
+    ] = "",
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Stop a run, whichever node drives it."""
     with Screen(json=json, debug=debug) as screen:
-        ended_before, run = run_async(_cancel(screen, store, run_id, wait=not no_wait))
+        why = Cancel("asked", by=asker(by), comment=reason)
+        ended_before, run = run_async(_cancel(screen, store, run_id, why, wait=not no_wait))
         if screen.json:
             screen.document(run_document(run))
         elif ended_before:
@@ -61,19 +68,21 @@ def cancel(
             screen.show(f"run {run.id} {run.status}: {breakdown(run.counts)}")
 
 
-async def _cancel(screen: Screen, url: str, beginning: str, *, wait: bool) -> tuple[bool, RunRecord]:
+async def _cancel(
+    screen: Screen, url: str, beginning: str, why: Cancel, *, wait: bool
+) -> tuple[bool, RunRecord]:
     """Whether the run had ended already, and the run as it is in the end."""
     async with history(url, to_write=True) as store:
         run = await find_run(store, beginning, url)
         if run.status.terminal:
             return True, run
         if store.cluster is None:
-            return False, await _ended(url, run, in_use=bool(getattr(store, "in_use", True)))
-        await store.cluster.request_cancel(run.id, "asked")
+            return False, await _ended(url, run, why, in_use=bool(getattr(store, "in_use", True)))
+        await store.cluster.request_cancel(run.id, why.reason, by=why.by, comment=why.comment)
         return False, await (_stopped(screen, store, store.cluster, run) if wait else _now(store, run))
 
 
-async def _ended(url: str, run: RunRecord, *, in_use: bool) -> RunRecord:
+async def _ended(url: str, run: RunRecord, why: Cancel, *, in_use: bool) -> RunRecord:
     """A run of a store that one process holds at a time, cancelled. Raises `CommandError` if another one does."""
     if in_use:
         raise CommandError(
@@ -84,7 +93,8 @@ async def _ended(url: str, run: RunRecord, *, in_use: bool) -> RunRecord:
     async with written(url) as store:
         run = await _now(store, run)
         if not run.status.terminal:
-            await end_cancelled(store, f"{socket.gethostname()}-{os.getpid()}", run, datetime.now(UTC))
+            node = f"{socket.gethostname()}-{os.getpid()}"
+            await end_cancelled(store, node, run, datetime.now(UTC), why)
         return await _now(store, run)
 
 

@@ -50,7 +50,7 @@ def fire(
     """Have a schedule fire, or a sensor look, now."""
     with Screen(json=json, debug=debug) as screen:
         loaded = load(target)
-        runs, interrupted = run_async(_fire(screen, loaded, store, name, by or ""))
+        runs, interrupted = run_async(_fire(screen, loaded, store, name, by))
         screen.status = OK if all(run.status in _FINE for run in runs) else FAILED
         if interrupted:
             screen.status = INTERRUPTED
@@ -72,7 +72,7 @@ def _left(run: RunRecord, loaded: Loaded, store: str) -> str:
 
 
 async def _fire(
-    screen: Screen, loaded: Loaded, url: str, name: str, by: str
+    screen: Screen, loaded: Loaded, url: str, name: str, by: str | None
 ) -> tuple[Sequence[RunRecord], bool]:
     """The runs, where nobody else could take them when they are over; and whether Ctrl-C came."""
     with or_by_its_holder(url, one_line(f"fire({name!r})")):
@@ -101,7 +101,7 @@ class _Firing:
         self.runs: Sequence[Run] = ()
         self.interruption = Interruption(self._finish, task.cancel)
 
-    async def make(self, name: str, by: str, *, wait: bool) -> None:
+    async def make(self, name: str, by: str | None, *, wait: bool) -> None:
         """Fire, and wait for the runs if nobody else goes on with them."""
         try:
             self.runs = await self._runtime.fire(name, by=by)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowstone.cli.asker import asker
 from flowstone.cli.asset_keys import defined_key, step_key
 from flowstone.cli.finding import likely
 from flowstone.cli.labels import step_label
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import AssetName, Debug, Json, Partitions, PipelineOption, StoreUrl
+from flowstone.cli.options import AskedBy, AssetName, Debug, Json, Partitions, PipelineOption, StoreUrl
 from flowstone.cli.places import shown, written
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
 from flowstone.counting import are, count
+from flowstone.runs.audit import Act
 from flowstone.store.invalidation import invalidate as make_invalid
 
 if TYPE_CHECKING:
@@ -37,13 +40,19 @@ def invalidate(
         ),
     ] = False,
     pipeline: PipelineOption = None,
+    by: AskedBy = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why, for people.", show_default=False)
+    ] = "",
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make values no longer current, to have them computed again."""
     with Screen(json=json, debug=debug) as screen:
-        keys, number = run_async(_invalidate(store, pipeline, asset, partition or (), downstream=downstream))
+        act = Act(datetime.now(UTC), asker(by), reason)
+        words = partition or ()
+        keys, number = run_async(_invalidate(store, act, pipeline, asset, words, downstream=downstream))
         if screen.json:
             named = [key for _, key in keys] if partition else None
             screen.document({"asset": keys[0][0], "partition_keys": named, "invalidated": number})
@@ -57,7 +66,7 @@ def invalidate(
 
 
 async def _invalidate(
-    url: str, pipeline: str | None, asset: str, words: Sequence[str], *, downstream: bool
+    url: str, act: Act, pipeline: str | None, asset: str, words: Sequence[str], *, downstream: bool
 ) -> tuple[Sequence[StepKey], int]:
     """What was named, and how many values were current. Raises `CommandError` if none was."""
     defined = [defined_key(pipeline, asset, word) for word in words or (None,)]
@@ -68,7 +77,7 @@ async def _invalidate(
         ]
         if not words:
             keys = [(asset, key) for key in await store.current_keys(asset)] or keys
-        number = await make_invalid(store, keys, downstream=downstream)
+        number = await make_invalid(store, keys, act, downstream=downstream)
         if not number:
             raise await _nothing(store, url, keys[0], words)
         return keys, number

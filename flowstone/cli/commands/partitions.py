@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,15 +12,17 @@ from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import partition_argument
 from flowstone.assets.snapshot import Snapshot
 from flowstone.assets.suggest import did_you_mean
+from flowstone.cli.asker import asker
 from flowstone.cli.labels import key_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, StoreUrl
+from flowstone.cli.options import AskedBy, Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.counting import count
 from flowstone.printable import one_line
+from flowstone.runs.audit import Act
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +54,7 @@ def partitions(
             show_default=False,
         ),
     ] = None,
+    by: AskedBy = None,
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
@@ -65,7 +69,10 @@ def partitions(
                 "`partitions list` takes no keys." if keys else f"Name the keys to {action}.",
                 f"Write `flowstone partitions {action} {one_line(name)}{'' if action == 'list' else ' KEY ...'}`.",
             )
-        run_async(_list(screen, store, name) if not keys else _change(screen, store, name, action, keys))
+        if keys:
+            run_async(_change(screen, store, Act(datetime.now(UTC), asker(by)), name, action, keys))
+        else:
+            run_async(_list(screen, store, name))
 
 
 def _check(pipeline: str, name: str) -> None:
@@ -96,14 +103,14 @@ async def _list(screen: Screen, url: str, name: str) -> None:
         )
 
 
-async def _change(screen: Screen, url: str, name: str, action: str, words: Sequence[str]) -> None:
+async def _change(screen: Screen, url: str, act: Act, name: str, action: str, words: Sequence[str]) -> None:
     async with written(url) as store:
         if action == "add":
             texts = [encode_partition(partition_argument(word)) for word in words]
-            done = await store.add_partitions(name, texts)
+            done = await store.add_partitions(name, texts, act)
         else:
             texts = await _known(store, name, words)
-            done = await store.remove_partitions(name, texts)
+            done = await store.remove_partitions(name, texts, act)
         left = len(await store.partitions(name))
     did = {"add": "added", "remove": "removed"}[action]
     if screen.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,15 +11,17 @@ from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.pool import is_slots
 from flowstone.assets.snapshot import Snapshot
 from flowstone.assets.suggest import did_you_mean
+from flowstone.cli.asker import asker
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, StoreUrl
+from flowstone.cli.options import AskedBy, Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
 from flowstone.counting import count
 from flowstone.printable import one_line
+from flowstone.runs.audit import Act
 from flowstone.runs.pools import Pool
 
 if TYPE_CHECKING:
@@ -60,6 +63,7 @@ def pools(
             show_default=False,
         ),
     ] = None,
+    by: AskedBy = None,
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
@@ -70,7 +74,8 @@ def pools(
         if action is None:
             run_async(_list(screen, store, snapshot))
         elif action == "set" and name is not None and slots is not None:
-            run_async(_set(screen, store, snapshot, name, _number(slots)))
+            act = Act(datetime.now(UTC), asker(by))
+            run_async(_set(screen, store, snapshot, name, _number(slots), act))
         else:
             raise CommandError(
                 "`pools` lists pools; `pools set` takes a name and a number.",
@@ -102,7 +107,9 @@ async def _list(screen: Screen, url: str, snapshot: Snapshot | None) -> None:
         screen.note(f"No pools in {shown(url)}.{more}")
 
 
-async def _set(screen: Screen, url: str, snapshot: Snapshot | None, name: str, slots: int | None) -> None:
+async def _set(
+    screen: Screen, url: str, snapshot: Snapshot | None, name: str, slots: int | None, act: Act
+) -> None:
     defined = {} if snapshot is None else dict(snapshot.pools)
     async with written(url) as store:
         known = {pool.name: pool.slots for pool in await _known(store, defined, name)}
@@ -112,7 +119,7 @@ async def _set(screen: Screen, url: str, snapshot: Snapshot | None, name: str, s
             raise CommandError(f"There is no pool {one_line(name)} in {shown(url)}.", hint.strip())
         if snapshot is not None and slots is not None:
             _check(snapshot, name, slots)
-        await store.pools.set(name, slots, defined=defined.get(name, known.get(name, 1)))
+        await store.pools.set(name, slots, defined=defined.get(name, known.get(name, 1)), act=act)
         pool = next((pool for pool in await _known(store, defined, name) if pool.name == name), None)
     if screen.json:
         screen.document({"pool": name, "slots": None if pool is None else pool.slots})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowstone.cli.asker import asker
 from flowstone.cli.drivers import Drivers
 from flowstone.cli.finding import find_run
 from flowstone.cli.loading import load
@@ -107,6 +108,7 @@ async def _submitted(url: str, beginning: str) -> tuple[RunRecord, str | None]:
         await undone(store, old)
         now = datetime.now(UTC)
         new_id = new_run_id(random.SystemRandom(), now.timestamp())
-        new = RunRecord(new_id, old.pipeline, asked_again(old), Status.QUEUED, now, priority=old.priority)
+        request = asked_again(old, asker())
+        new = RunRecord(new_id, old.pipeline, request, Status.QUEUED, now, priority=old.priority)
         run = await store.cluster.submit(new)
         return run, without_node(await Drivers.of(store), run)

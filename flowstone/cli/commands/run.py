@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowstone.cli.cancel_reason import cancel_reason, cancel_words
+from flowstone.cli.cancel_reason import cancel_request, cancel_words
 from flowstone.cli.documents import json_value, record_document, run_document
 from flowstone.cli.drivers import Drivers
 from flowstone.cli.finding import find_run
@@ -30,6 +30,7 @@ from flowstone.runtime.client.step_list import StepList
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
+    from flowstone.runs.events import RunCancelRequested
     from flowstone.runs.records import Materialization, RunRecord
     from flowstone.store import Store
 
@@ -61,12 +62,14 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
         waits = why_waiting(drivers, record)
         running = await running_steps(store, record, drivers)
         queued = await queued_steps(store, record, drivers)
-        reason = await cancel_reason(store, record)
+        cancelled = await cancel_request(store, record)
         if screen.json:
             head = {
                 **run_document(record),
                 "waits": waits,
-                "cancel_reason": reason,
+                "cancel_reason": (cancelled.reason or None) if cancelled is not None else None,
+                "cancelled_by": None if cancelled is None else cancelled.by,
+                "cancel_comment": None if cancelled is None else cancelled.comment,
                 "running": [running_document(step) for step in running],
                 "queued": [queued_document(*each) for each in queued],
             }
@@ -76,7 +79,7 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
         failed = await store.steps(record.id, status=Status.FAILED, limit=FAILURES_SHOWN)
         steps = await store.steps(record.id, limit=max(limit, _STEPS))
         number = record.counts.get(Status.FAILED.value, 0)
-        _show(screen, record, StepList(failed, number), (drivers.mark(record), waits, reason))
+        _show(screen, record, StepList(failed, number), (drivers.mark(record), waits, cancelled))
         screen.show(*item_failure_lines(steps, remembered=True))
         if running and limit:
             screen.show("", running_table(screen, running[:limit]))
@@ -101,13 +104,18 @@ async def _documents(
 
 
 def _show(
-    screen: Screen, record: RunRecord, failed: StepList, drive: tuple[str, str | None, str | None]
+    screen: Screen,
+    record: RunRecord,
+    failed: StepList,
+    drive: tuple[str, str | None, RunCancelRequested | None],
 ) -> None:
-    mark, waits, reason = drive
+    mark, waits, cancelled = drive
     screen.show(f"run       {record.id}")
     screen.show(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
     if record.key is not None:
         screen.show(f"key       {one_line(record.key)}")
+    if record.request.by is not None:
+        screen.show(f"by        {one_line(record.request.by)}")
     if record.request.tags:
         tags = (f"{one_line(tag)}={one_line(value)}" for tag, value in record.request.tags.items())
         screen.show(f"tags      {', '.join(tags)}")
@@ -116,8 +124,8 @@ def _show(
     screen.show(f"status    {status_label(record.status, record.counts)}{mark and f', {mark}'}")
     if waits is not None:
         screen.show(f"waits     {waits}")
-    if reason is not None:
-        screen.show(f"because   {cancel_words(reason)}")
+    if cancelled is not None and (words := cancel_words(cancelled)):
+        screen.show(f"because   {words}")
     screen.show(f"created   {record.created_at:%Y-%m-%d %H:%M:%S %Z}, took {took(record)}")
     counts = {str(status): number for status, number in record.counts.items()}
     screen.show(f"steps     {record.total:,}: {breakdown(counts)}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from flowstone.cli.asker import asker
 from flowstone.cli.labels import ago, until
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
@@ -123,7 +123,7 @@ async def _create(
     try:
         async with written(url) as store:
             now = datetime.now(UTC)
-            secret, made = await create_token(store, name, role, now=now, by=_user(), expires=expires)
+            secret, made = await create_token(store, name, role, now=now, by=asker(), expires=expires)
     except StoreUnavailable as error:
         raise _held(url, error) from error
     if screen.json:
@@ -131,13 +131,6 @@ async def _create(
         return
     screen.reveal(secret)
     screen.note(f"It is shown this once. Whoever has it may {_MAY[made.role]} as {made.name}.")
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # A container may have no name for its user.
-        return None
 
 
 async def _list(screen: Screen, url: str) -> None:
@@ -154,7 +147,7 @@ async def _list(screen: Screen, url: str) -> None:
 async def _revoke(screen: Screen, url: str, name: str) -> None:
     try:
         async with written(url) as store:
-            revoked = await revoke_token(store, name, now=datetime.now(UTC))
+            revoked = await revoke_token(store, name, now=datetime.now(UTC), by=asker())
     except StoreUnavailable as error:
         raise _held(url, error) from error
     if screen.json:

@@ -16,8 +16,9 @@ from flowstone.assets.automation.run_request import RunRequest
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.suggest import did_you_mean
 from flowstone.backoff import Backoff
-from flowstone.errors import ArgumentError, AutomationError, AutomationNotFound, StoreUnavailable
+from flowstone.errors import AutomationError, AutomationNotFound, StoreUnavailable
 from flowstone.remedies import Remedies
+from flowstone.runs.audit import Act
 from flowstone.runs.automation import Fire, Move, subject_of
 from flowstone.runs.automation_status import AutomationStatus, status_of
 from flowstone.runtime.automation.by_hand_conditions import fire_condition
@@ -27,6 +28,7 @@ from flowstone.runtime.automation.refusals import event_of, fire_of
 from flowstone.runtime.automation.schedule import Cursor, ask_schedule
 from flowstone.runtime.automation.sensor import look
 from flowstone.runtime.automation.starting import make_move
+from flowstone.runtime.client.askers import asker, checked_reason
 from flowstone.runtime.client.handle import Run
 from flowstone.store.cluster import Notification
 from flowstone.store.listener_status import with_deliveries
@@ -88,27 +90,26 @@ class ByHand:
     ) -> AutomationStatus:
         """See `Runtime.pause` and `Runtime.resume`."""
         ctx = self._ctx
-        _check_texts(by=by, reason=reason)
+        by, reason = asker(by, ctx.actor), checked_reason(reason)
         key, defined = self._automation(name)
         before = await self._recorded(key)
-        record, event = await set_paused(
-            ctx.store, before, paused, now=ctx.clock.now(), by=by, reason=reason or ""
-        )
+        record, event = await set_paused(ctx.store, before, paused, now=ctx.clock.now(), by=by, reason=reason)
         if event is not None:
             ctx.stream.publish(event)
         self._wake(key)
         return await self._status(key, defined, record, _FIRES)
 
-    async def fire(self, name: str, by: str) -> list[Run]:
+    async def fire(self, name: str, by: str | None) -> list[Run]:
         """See `Runtime.fire`."""
-        _check_texts(by=by)
+        by = asker(by, self._ctx.actor) or ""
+        act = Act(self._ctx.clock.now(), by or None)
         self._runs.refuse_if_closed()
         key, defined = self._automation(name)
         pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
         given_up_at = self._ctx.clock.monotonic() + _PATIENCE
         for tries in count(1):
-            asking = self._asked(defined, await self._recorded(key), by or "")
-            asked = await apart(self._ctx, f"{defined.kind} {name} by hand", asking)
+            asking = self._asked(defined, await self._recorded(key), by)
+            asked = _asked_by(await apart(self._ctx, f"{defined.kind} {name} by hand", asking), act)
             try:
                 moved = await make_move(self._ctx, self._runs, asked)
             except StaleWrite:  # It has just done something by itself, or somebody else has asked for it.
@@ -195,6 +196,15 @@ class ByHand:
         return await with_deliveries(self._ctx.store, status)
 
 
+def _asked_by(move: Move, act: Act) -> Move:
+    """The change, as somebody's doing, and its runs as well."""
+    runs = [
+        replace(run, record=replace(run.record, request=replace(run.record.request, by=act.by)))
+        for run in move.runs
+    ]
+    return replace(move, runs=runs, act=act)
+
+
 def _asset_of(defined: DefinedAutomation | None) -> str | None:
     """The asset that it is about, where its definition says so."""
     match defined:
@@ -206,13 +216,6 @@ def _asset_of(defined: DefinedAutomation | None) -> str | None:
             return name
         case _:
             return None
-
-
-def _check_texts(**given: object) -> None:
-    """Who asks for something, and why, is for people; None of both is not known."""
-    for name, text in given.items():
-        if text is not None and not isinstance(text, str):
-            raise ArgumentError(f"{name}={text!r:.50} takes text for those who read it.")
 
 
 async def _fire_schedule(

@@ -6,8 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from flowstone.runs.events import RunFinished
+from flowstone.runtime.client.askers import checked_reason
 from flowstone.runtime.client.failure_errors import raise_unless_succeeded
 from flowstone.runtime.client.requests import checked_patience
+from flowstone.runtime.run.control import Cancel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,12 +82,21 @@ class Run:
         self._client.require_usable()
         return await self._client.record(self.id)
 
-    async def cancel(self) -> None:
-        """Stop the run; returns when it has stopped. Harmless if it has ended."""
-        self._client.require_usable()
-        await self._client.cancel(self.id)
+    async def cancel(self, *, by: str | None = None, reason: str = "") -> None:
+        """Stop the run; returns when it has stopped. Harmless if it has ended.
 
-    async def drain(self) -> None:
+        Args:
+            by: Who asks for it. Default: whoever the runtime acts for (`actor=`).
+            reason: Why, for those who read it.
+
+        Raises:
+            ArgumentError: `by` or `reason` is no text.
+        """
+        self._client.require_usable()
+        by, reason = self._client.asker(by), checked_reason(reason)
+        await self._client.cancel(self.id, Cancel("asked", by=by, comment=reason))
+
+    async def drain(self, *, by: str | None = None) -> None:
         """Let the running steps finish and start no others; returns when the run has stopped.
 
         Steps that were not begun end `cancelled`, and so does the run if there are any. That is so on every node,
@@ -93,9 +104,15 @@ class Run:
         are under way end and are recorded, and no other ones begin, except of a range that another node is going
         through already; it ends `cancelled` if any are left. A reader reads no further. A run that another node
         drives is cancelled.
+
+        Args:
+            by: Who asks for it. Default: whoever the runtime acts for.
+
+        Raises:
+            ArgumentError: `by` is no text.
         """
         self._client.require_usable()
-        await self._client.drain(self.id)
+        await self._client.drain(self.id, self._client.asker(by))
 
     def detach(self) -> None:
         """Let the run go on without the call that waits for it, such as `materialize`, should that be cancelled.

@@ -43,7 +43,7 @@ def words_of(request: RunSpec, priority: int, ends: tuple[object, object] | None
     # Where a range ends that was given no end depends on the hour.
     said = request if ends is None else replace(request, keys=(), span=None)
     shown = None if ends is None else [None if end is None else str(end) for end in ends]
-    return json.dumps([encode_request(replace(said, as_of=None)), priority, shown], sort_keys=True)
+    return json.dumps([encode_request(replace(said, as_of=None, by=None)), priority, shown], sort_keys=True)
 
 
 def checked_once(once: str | None, key: str | None, *, join: bool) -> str | None:

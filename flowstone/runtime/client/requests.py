@@ -137,6 +137,7 @@ def materialize_request(
     timeout: float | None,
     tags: Mapping[str, str],
     config: object = None,
+    by: str | None = None,
 ) -> RunSpec:
     """These assets only."""
     return run_request(
@@ -149,6 +150,7 @@ def materialize_request(
         tags=tags,
         upstream=False,
         config=config,
+        by=by,
     )
 
 
@@ -163,6 +165,7 @@ def run_request(
     tags: Mapping[str, str],
     upstream: bool = True,
     config: object = None,
+    by: str | None = None,
 ) -> RunSpec:
     """The assets and everything upstream, or the assets alone."""
     targets = targets_of(view, names, partitions=partition is not None)
@@ -179,6 +182,7 @@ def run_request(
         partitioned=view.graph[targets.asset].partitions is not None,
         config={} if config is None else given(view.graph, targets.names, config),
         beside=targets.beside,
+        by=by,
     )
 
 
@@ -194,6 +198,7 @@ def backfill_request(
     refresh: Refresh,
     tags: Mapping[str, str],
     config: object = None,
+    by: str | None = None,
 ) -> RunSpec:
     """Many partitions of one asset or of several, with or without their upstream."""
     targets = targets_of(view, names, partitions=True)
@@ -213,6 +218,7 @@ def backfill_request(
         partitioned=view.graph[targets.asset].partitions is not None,
         config={} if config is None else given(view.graph, targets.names, config),
         beside=targets.beside,
+        by=by,
     )
 
 

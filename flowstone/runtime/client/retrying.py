@@ -28,8 +28,8 @@ _MOST_KEYS: Final = (
 )
 
 
-async def retry_of(ctx: RuntimeContext, record: RunRecord) -> tuple[PartitionView, RunSpec]:
-    """What is to be asked for, and the partitions as the run saw them.
+async def retry_of(ctx: RuntimeContext, record: RunRecord, by: str | None) -> tuple[PartitionView, RunSpec]:
+    """What is to be asked for, by whom, and the partitions as the run saw them.
 
     Raises:
         ArgumentError: Nothing of the run has failed, or been skipped or cancelled because of something.
@@ -39,12 +39,12 @@ async def retry_of(ctx: RuntimeContext, record: RunRecord) -> tuple[PartitionVie
     left = await undone(ctx.store, record)
     view = view_for(ctx, record, await dynamic_keys(ctx))
     check(view, record)
-    return view, _narrowed(view, asked_again(record), left)
+    return view, _narrowed(view, asked_again(record, by), left)
 
 
-def asked_again(record: RunRecord) -> RunSpec:
+def asked_again(record: RunRecord, by: str | None) -> RunSpec:
     """The same once more, where what succeeded is reused; right whatever the definitions are."""
-    return replace(record.request, refresh="missing", retry_of=record.id)
+    return replace(record.request, refresh="missing", retry_of=record.id, by=by)
 
 
 async def undone(store: Store, record: RunRecord) -> list[Materialization]:

@@ -30,9 +30,11 @@ from flowstone.errors import (
     StoreUnavailable,
     WaitsForItself,
 )
+from flowstone.runs.audit import Act
 from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.records import Status
 from flowstone.runs.targets import targets_label
+from flowstone.runtime.client.askers import asker, checked_reason
 from flowstone.runtime.client.once import Once
 from flowstone.runtime.client.progress import report_progress
 from flowstone.runtime.client.requests import asset_named
@@ -60,7 +62,6 @@ if TYPE_CHECKING:
     from flowstone.runtime.cluster.remote_runs import RemoteRuns
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
-    from flowstone.runtime.run.control import CancelReason
     from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.run.local_runs import LocalRuns
 
@@ -88,6 +89,14 @@ class RunClient:
     def require_usable(self) -> None:
         """Raise unless the runtime runs, and the caller is on its loop."""
         self._ctx.affinity.require()
+
+    def asker(self, by: str | None) -> str | None:
+        """Who asks for something, as the caller says it; else whoever the runtime acts for."""
+        return asker(by, self._ctx.actor)
+
+    def act(self, by: str | None, reason: str = "") -> Act:
+        """Somebody does something now, for the reason that they give."""
+        return Act(self._ctx.clock.now(), self.asker(by), checked_reason(reason))
 
     async def view(self) -> PartitionView:
         """The partitions as they are now."""
@@ -302,12 +311,12 @@ class RunClient:
             await self._ctx.clock.sleep(_POLL)
         return None
 
-    async def cancel(self, run_id: str, reason: CancelReason = "asked") -> None:
+    async def cancel(self, run_id: str, why: Cancel) -> None:
         """Stop a run and return when it has stopped."""
         while True:
             live = self._runs.live.get(run_id)
             if live is not None:
-                live.ask(Cancel(reason))
+                live.ask(why)
                 await live.wait()
                 if not live.parked and not self._runs.abandoned.goes_on(live.error):
                     return
@@ -315,32 +324,33 @@ class RunClient:
             if record.status.terminal:
                 return
             if self._remote is not None:
-                await self._remote.cancel(run_id, reason, self._runs)
+                await self._remote.cancel(run_id, why, self._runs)
                 return
-            await self._cancel_left(record, reason)  # It may have gone on meanwhile, and be parked again.
+            await self._cancel_left(record, why)  # It may have gone on meanwhile, and be parked again.
 
-    async def _cancel_left(self, record: RunRecord, reason: CancelReason) -> None:
+    async def _cancel_left(self, record: RunRecord, why: Cancel) -> None:
         """End a run as cancelled that nobody drives, without starting anything of it."""
-        run = await resume(self._ctx, self._runs, record, reason)
+        run = await resume(self._ctx, self._runs, record, why)
         if run is not None:
             await run.wait()
             if run.error is not None:
                 raise run.error  # It goes on, or is left as it was.
         elif not (await self.record(record.id)).status.terminal:
-            await cancel_run(self._ctx, record)  # By somebody who does not know what it consists of.
+            await cancel_run(self._ctx, record, why)  # By somebody who does not know what it consists of.
             self._runs.parked.end(record.id)
 
-    async def drain(self, run_id: str) -> None:
+    async def drain(self, run_id: str, by: str | None = None) -> None:
         """Let a run's running steps finish, start no others, and return when it has stopped."""
         self._refuse_circle(run_id, "drain and wait for")
         live = self._runs.live.get(run_id)
         if live is None:
-            await self.cancel(run_id)
+            await self.cancel(run_id, Cancel("asked", by=by))
             return
-        live.ask(Drain())
+        live.ask(Drain(by))
         await live.wait()
         if live.parked or (self._remote is not None and self._remote.goes_on(live.error)):
-            await self.cancel(run_id)  # It was parked, or another node took it over, and did not hear of it.
+            # It was parked, or another node took it over, and did not hear of it.
+            await self.cancel(run_id, Cancel("asked", by=by))
 
     async def record(self, run_id: str) -> RunRecord:
         """The run's head. Raises `RunNotFound`."""

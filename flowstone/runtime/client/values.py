@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.audit import Act
     from flowstone.runs.items import Item
     from flowstone.runs.partition_states import PartitionCounts, PartitionStates
     from flowstone.runs.records import Materialization, StepKey
@@ -160,11 +161,11 @@ class Values:
             keys = [(name, encoded(view, name, partition))]
         return await with_downstream(self._ctx.store, keys) if downstream else keys
 
-    async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
-        return await self._ctx.store.add_partitions(_set_named(name), _texts(name, keys))
+    async def add_partitions(self, name: str, keys: Sequence[Any], act: Act) -> int:
+        return await self._ctx.store.add_partitions(_set_named(name), _texts(name, keys), act)
 
-    async def remove_partitions(self, name: str, keys: Sequence[Any]) -> int:
-        return await self._ctx.store.remove_partitions(_set_named(name), _texts(name, keys))
+    async def remove_partitions(self, name: str, keys: Sequence[Any], act: Act) -> int:
+        return await self._ctx.store.remove_partitions(_set_named(name), _texts(name, keys), act)
 
     async def _key(self, asset: Any, partition: Any) -> tuple[PartitionView, StepKey]:
         view = await self._client.view()

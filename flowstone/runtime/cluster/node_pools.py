@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from flowstone.alarms import Alarms
+    from flowstone.runs.audit import Act
     from flowstone.runs.pools import Pool
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.services.pools import PoolUser
@@ -136,8 +137,8 @@ class NodePools(AnyPools):
             self._over[number] = tuple(name for name, _ in asked.claim.pools)
             self.wake()
 
-    async def set(self, name: str, slots: int | None) -> None:
-        await self._kept.set(name, slots, defined=self._definitions.get(name, 0))
+    async def set(self, name: str, slots: int | None, act: Act | None = None) -> None:
+        await self._kept.set(name, slots, defined=self._definitions.get(name, 0), act=act)
 
     async def show(self, names: Collection[str]) -> Sequence[Pool]:
         return await self._shared.show(names)

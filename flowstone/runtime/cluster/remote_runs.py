@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import RunRecord, RunSpec, StepKey
     from flowstone.runtime.context import RuntimeContext
-    from flowstone.runtime.run.control import CancelReason
+    from flowstone.runtime.run.control import Cancel
     from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.runtime.services.notifications import Wakeup
     from flowstone.store.cluster import Cluster
@@ -128,9 +128,9 @@ class RemoteRuns:
             if taken is not None:
                 await take_up(self._ctx, runs, self._cluster, taken)
 
-    async def cancel(self, run_id: str, reason: CancelReason, runs: LocalRuns) -> None:
+    async def cancel(self, run_id: str, why: Cancel, runs: LocalRuns) -> None:
         """Have its owner stop it, and return when it has stopped; stop it here if nobody is there to do that."""
-        await self._cluster.request_cancel(run_id, reason)
+        await self._cluster.request_cancel(run_id, why.reason, by=why.by, comment=why.comment)
         await self.ended(run_id, partial(self._cancel_if_left, runs))
 
     async def _cancel_if_left(self, runs: LocalRuns, run: RunRecord) -> None:

@@ -66,7 +66,7 @@ class AbandonedRuns:
         self._runs = runs
         self.detached: set[str] = set()  # Few: whoever detaches a run is about to go.
         self.leave: Callable[[str], Awaitable[CancelReason | None]] | None = None
-        self.cancel: Callable[[str, CancelReason], Awaitable[None]] | None = None
+        self.cancel: Callable[[str, Cancel], Awaitable[None]] | None = None
         self.goes_on: Callable[[BaseException | None], bool] = _is_left
         self._under_way: dict[int, _Work] = {}  # What goes on without its caller.
         self._driven: set[int] = set()  # What has a process.
@@ -114,7 +114,7 @@ class AbandonedRuns:
                     await cluster.request_cancel(run.record.id, why.reason)
                     on_record = True
                 if waits or cluster is None:
-                    await self.cancel(run.record.id, why.reason)
+                    await self.cancel(run.record.id, why)
 
         await self.see_through(run.record.id, cancel)
         return why is not None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.control import Cancel
     from flowstone.store.protocol import Store
 
 __all__ = ["cancel_run", "close_run", "end_cancelled", "given_up"]
@@ -61,17 +62,24 @@ async def close_run(ctx: RuntimeContext, record: RunRecord, why: Failure) -> Non
     _log.error("Run %s has failed: %s", record.id, why.message)
 
 
-async def cancel_run(ctx: RuntimeContext, record: RunRecord) -> None:
+async def cancel_run(ctx: RuntimeContext, record: RunRecord, why: Cancel | None = None) -> None:
     """Claim a run that is to be cancelled and that nobody is there to stop, and record that it is cancelled.
+
+    Args:
+        ctx: What the runtime offers.
+        record: The run, at its current epoch.
+        why: That it is to be; None: the store knows that.
 
     Raises:
         StaleWrite: Somebody else has it.
         StoreUnavailable: The store is away.
     """
-    ctx.learn(await end_cancelled(ctx.store, ctx.node, record, ctx.clock.now()))
+    ctx.learn(await end_cancelled(ctx.store, ctx.node, record, ctx.clock.now(), why))
 
 
-async def end_cancelled(store: Store, owner: str, record: RunRecord, now: datetime) -> Sequence[Event]:
+async def end_cancelled(
+    store: Store, owner: str, record: RunRecord, now: datetime, why: Cancel | None = None
+) -> Sequence[Event]:
     """As `cancel_run`, by somebody who has the store and no runtime.
 
     Its epoch is raised first, so that whoever drove it records nothing any more.
@@ -81,13 +89,16 @@ async def end_cancelled(store: Store, owner: str, record: RunRecord, now: dateti
         owner: Who has the run from then on.
         record: The run, at its current epoch.
         now: The time, for people.
+        why: That it is to be cancelled; None: the store knows that.
 
     Returns:
-        What was recorded: the ends of the steps that had begun and of the run. Of the others only its plan knows.
+        What was recorded: that it is to be cancelled, and the ends of the steps that had begun and of the run. Of
+        the others only its plan knows.
     """
     record = await store.claim(record.id, owner, epoch=record.epoch)
     left = await _in_flight(store, record.id, waiting=True)
-    ends: list[Event] = [endings.cancelled(PlannedStep.last(last), now) for last in left]
+    ends: list[Event] = [] if why is None else [why.event(record, now)]
+    ends += [endings.cancelled(PlannedStep.last(last), now) for last in left]
     ends.append(RunFinished(now, record.id, record.request.asset, Status.CANCELLED))
     await store.write_many(ends, record.epoch)
     await _delete_leases(store, record)

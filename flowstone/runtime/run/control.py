@@ -6,9 +6,15 @@ coordinator that starts again after a crash receives all that was asked before. 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from flowstone.frozen import frozen
+from flowstone.runs.events import RunCancelRequested
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flowstone.runs.records import RunRecord
 
 __all__ = ["Cancel", "CancelReason", "Control", "Drain", "GiveUp", "Look", "Release"]
 
@@ -20,17 +26,31 @@ class Cancel:
     """Stop every step, and end as cancelled.
 
     Attributes:
-        reason: Why.
+        reason: What brought it about.
         recorded: Whether the store has it on record that this was asked for.
+        by: Who asked for it, or None.
+        comment: Why they did; may be empty.
     """
 
     reason: CancelReason
     recorded: bool = False
+    by: str | None = None
+    comment: str = ""
+
+    def event(self, run: RunRecord, now: datetime) -> RunCancelRequested:
+        """What is recorded of it."""
+        return RunCancelRequested(now, run.id, run.request.asset, self.reason, self.by, self.comment)
 
 
 @frozen
 class Drain:
-    """Start nothing more, and end as cancelled once the running steps have ended."""
+    """Start nothing more, and end as cancelled once the running steps have ended.
+
+    Attributes:
+        by: Who asked for it, or None.
+    """
+
+    by: str | None = None
 
 
 @frozen

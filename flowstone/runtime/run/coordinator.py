@@ -109,6 +109,7 @@ class RunCoordinator(Driver):
         self._final: Status | None = None
         self._releasing = False
         self._draining = False
+        self._drained_by: str | None = None
         self._ended: deque[tuple[Attempt, AttemptResult | None, Exit]] = deque()
         self._needed: list[int] = []  # Steps of which it is known that they must run.
         self._busy = True  # Until it has begun, and whenever it is within a message.
@@ -165,7 +166,8 @@ class RunCoordinator(Driver):
         match request:
             case Cancel():
                 self._obey(self._state.apply(self._record_cancel(request)))
-            case Drain():
+            case Drain(by):
+                self._drained_by = by
                 self._hold()
             case GiveUp():
                 self._give_up(StaleWrite(f"run {self._run.record.id} is driven by another node"))
@@ -186,7 +188,7 @@ class RunCoordinator(Driver):
         if self._remote_steps is not None:
             self._remote_steps.flush()
         if self._draining and not (self._remote_steps or self._launches.under_way()):
-            self._run.ask(Cancel("asked"))
+            self._run.ask(Cancel("asked", by=self._drained_by))
         elif self._parking.due:
             return self._park()
         self._busy = False
@@ -429,7 +431,7 @@ class RunCoordinator(Driver):
     def _record_cancel(self, request: Cancel) -> RunCancelRequested:
         self._start_record.write()
         run = self._run.record
-        event = RunCancelRequested(self._ctx.clock.now(), run.id, run.request.asset, request.reason)
+        event = request.event(run, self._ctx.clock.now())
         if request.recorded:
             self._ctx.learn([event])
         else:

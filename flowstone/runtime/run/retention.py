@@ -38,6 +38,7 @@ _RESTING_INTERVAL = 3600.0  # While nothing runs: what is kept for a time is ove
 _STEPS_AT_A_TIME = 20
 _ITEMS_AT_A_TIME = 5_000
 _TOGETHER = 32  # Values that are deleted at a time.
+_AUDIT_IN_MEMORY = 10_000  # Entries, where it does not outlive the process.
 _LONGEST_INTERVAL = 60.0  # While the store does not answer.
 _QUIET_INTERVAL = 600.0  # At most, while runs do nothing that leaves anything behind.
 
@@ -117,6 +118,9 @@ class Retention:
                 assets=tuple(self._ctx.snapshot.graph.assets),
             )
             await store.logs.prune()
+            await store.audit.prune(
+                settings.keep_audit if store.lasts else min(settings.keep_audit, _AUDIT_IN_MEMORY)
+            )
             failed = [await self._forget(record) for record in gone].count(False)
             steps = await self._forget_items()
         except FlowstoneError as error:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.context import RuntimeContext
-    from flowstone.runtime.run.control import CancelReason
     from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.store.cluster import Cluster
 
@@ -52,7 +51,7 @@ def check(view: PartitionView, record: RunRecord) -> None:
 
 
 async def plan_or_close(
-    ctx: RuntimeContext, record: RunRecord, cancel: CancelReason | None = None
+    ctx: RuntimeContext, record: RunRecord, cancel: Cancel | None = None
 ) -> RunPlan | None:
     """The plan of such a run; None if today's definitions have none for it.
 
@@ -69,7 +68,7 @@ async def plan_or_close(
         if isinstance(error, FlowstoneError):
             error.remedies = None  # The record is read in every interface, and this call was made in none.
         if cancel is not None or await _is_to_be_cancelled(ctx, record.id):
-            await cancel_run(ctx, record)
+            await cancel_run(ctx, record, cancel)
         else:
             await close_run(ctx, record, describe(error, None))
         return None
@@ -93,7 +92,7 @@ def is_known(ctx: RuntimeContext, record: RunRecord) -> bool:
 
 
 async def resume(
-    ctx: RuntimeContext, runs: LocalRuns, record: RunRecord, cancel: CancelReason | None = None
+    ctx: RuntimeContext, runs: LocalRuns, record: RunRecord, cancel: Cancel | None = None
 ) -> LiveRun | None:
     """Go on with a run of a store that nobody else holds, or end it as cancelled; None if this runtime cannot.
 
@@ -112,7 +111,7 @@ async def resume(
         run = LiveRun(record, plan, fresh=False)
         run.outlives = ctx.store.lasts
     if cancel is not None:
-        run.ask(Cancel(cancel))
+        run.ask(cancel)
     return await runs.drive(run) if before is None else run
 
 

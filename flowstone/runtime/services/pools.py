@@ -26,6 +26,7 @@ from flowstone.runtime.services.line import Line
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from flowstone.runs.audit import Act
     from flowstone.store.pools import PoolSlots
 
 __all__ = ["Above", "AnyPools", "PoolUser", "Pools", "nothing_above", "refusal"]
@@ -114,8 +115,11 @@ class AnyPools(Protocol):
     def look_again(self) -> None:
         """Somebody waits for a run now: refuse those who would wait for what that holds."""
 
-    async def set(self, name: str, slots: int | None) -> None:
-        """Give a pool another number of slots, or as many as it is defined with. Whoever holds one keeps it."""
+    async def set(self, name: str, slots: int | None, act: Act | None = None) -> None:
+        """Give a pool another number of slots, or as many as it is defined with. Whoever holds one keeps it.
+
+        `act`: who does it, for the audit log.
+        """
 
     async def show(self, names: Collection[str]) -> Sequence[Pool]:
         """Pools as they are now: these at least, by name."""
@@ -149,9 +153,9 @@ class Pools(AnyPools):
         self._defined.update(slots)
         self._serve()
 
-    async def set(self, name: str, slots: int | None) -> None:
+    async def set(self, name: str, slots: int | None, act: Act | None = None) -> None:
         if self._kept is not None:
-            await self._kept.set(name, slots, defined=self._defined.get(name, 0))
+            await self._kept.set(name, slots, defined=self._defined.get(name, 0), act=act)
         self.give(name, slots)
 
     def give(self, name: str, slots: int | None) -> None:

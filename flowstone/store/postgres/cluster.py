@@ -36,7 +36,7 @@ from flowstone.store.postgres.reports import report_of, report_text
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_columns, key_of, key_text, to_json
 from flowstone.store.protocol import StaleWrite
-from flowstone.store.sanitise import sanitised_run
+from flowstone.store.sanitise import sanitised_name, sanitised_run, sanitised_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
@@ -241,10 +241,13 @@ class PostgresCluster(Cluster):
         rows = await self._database.fetch("under_way", key[0], key_text(key[1]))
         return [(run_of(row), row["begun"]) for row in rows]
 
-    async def request_cancel(self, run_id: str, reason: str) -> None:
+    async def request_cancel(
+        self, run_id: str, reason: str, *, by: str | None = None, comment: str = ""
+    ) -> None:
         load_queue()
+        said = (reason, sanitised_name(by), sanitised_text(comment))
         await self._database.transact(
-            "cancelling a run", lambda connection: cancel(connection, [run_id], reason)
+            "cancelling a run", lambda connection: cancel(connection, [run_id], *said)
         )
 
     async def cancelling(self, node_id: str) -> Sequence[str]:
@@ -333,7 +336,9 @@ async def _release(connection: Connection, run_id: str, node_id: str) -> None:
         await connection.execute(query("tell"), [f"queued:{row['pipeline']}"])
 
 
-async def cancel(connection: Connection, run_ids: Sequence[str], reason: str) -> None:
+async def cancel(
+    connection: Connection, run_ids: Sequence[str], reason: str, by: str | None = None, comment: str = ""
+) -> None:
     """Have runs cancelled, within the caller's transaction; those that were not begun have ended with that."""
     locked = await connection.fetch(query("lock_runs"), run_ids)
     runs = [run for run in locked if not run["finished"]]
@@ -342,7 +347,9 @@ async def cancel(connection: Connection, run_ids: Sequence[str], reason: str) ->
         await connection.execute(query("tell"), [f"cancel:{run_id}" for run_id in asked])
     if len(asked) < len(runs):
         new = [run["id"] for run in runs if not run["cancelling"]]
-        await connection.execute(query("ask_to_cancel"), new, to_json({"reason": reason}))
+        said = {"reason": reason, "by": by, "comment": comment}
+        details = to_json({name: text for name, text in said.items() if text})
+        await connection.execute(query("ask_to_cancel"), new, details)
     nobodys: dict[str, list[str]] = {}
     for run in runs:
         if run["owner"] is None:

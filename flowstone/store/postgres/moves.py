@@ -44,6 +44,9 @@ async def make_moves(connection: Connection, moves: Sequence[Move], token: str) 
     for move in made:
         await mark_delivered(connection, move.key[0], move.follower or move.key[1], move.delivered)
         await tell(connection, move.key[0], move.events)
+    if asked := [(move.key, move.act) for move in made if move.act is not None]:
+        columns = [(*key, act.by or None, act.reason) for key, act in asked]
+        await connection.execute(query("audit_fires"), *map(list, zip(*columns, strict=True)))
     started = await _start(connection, made)
     fired = {move.key: tuple(started.get(run.record.id) for run in move.runs) for move in made}
     if kept := [move for move in made if move.runs or move.fire is not None]:

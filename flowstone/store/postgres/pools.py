@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from flowstone.runs.pools import Pool
 from flowstone.store.json_safe import safe_text
 from flowstone.store.pools import Granted, PoolSlots, SharedPools
+from flowstone.store.postgres.audit import act_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from flowstone.runs.audit import Act
     from flowstone.store.pools import Claim
     from flowstone.store.postgres.database import Database
 
@@ -27,8 +29,8 @@ class PostgresPools(PoolSlots, SharedPools):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def set(self, name: str, slots: int | None, *, defined: int) -> None:
-        await self._database.fetch("set_pool", name, defined, slots)
+    async def set(self, name: str, slots: int | None, *, defined: int, act: Act | None = None) -> None:
+        await self._database.fetch("set_pool", name, defined, slots, *act_columns(act))
 
     async def given(self) -> Mapping[str, int]:
         return {row["name"]: row["set_slots"] for row in await self._database.fetch("set_pools")}

@@ -20,6 +20,7 @@ from flowstone.store import refusals
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.memory import location_of_payload, of_one_run, retention
 from flowstone.store.postgres.address import Address
+from flowstone.store.postgres.audit import PostgresAudit, act_columns
 from flowstone.store.postgres.automations import PostgresAutomations
 from flowstone.store.postgres.callers import PostgresCallers
 from flowstone.store.postgres.cluster import PostgresCluster
@@ -56,9 +57,11 @@ if TYPE_CHECKING:
 
     from flowstone.runs.asset_activity import AssetActivity
     from flowstone.runs.asset_freshness import NewestSuccess
+    from flowstone.runs.audit import Act
     from flowstone.runs.events import AttemptEvent, Event
     from flowstone.runs.partition_states import StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
+    from flowstone.store.audit import Audit
     from flowstone.store.automations import Automations
     from flowstone.store.callers import Callers
     from flowstone.store.cluster import Cluster
@@ -118,6 +121,7 @@ class PostgresStore(Store):
         self._deliveries = PostgresDeliveries(self._database, lambda: self._cluster)
         self._callers = PostgresCallers(self._database)
         self._tokens = PostgresTokens(self._database)
+        self._audit = PostgresAudit(self._database)
         self._feed = PostgresFeed(self._database, self._start)
         self._cluster: PostgresCluster | None = None
 
@@ -183,6 +187,11 @@ class PostgresStore(Store):
     def tokens(self) -> AccessTokens:
         """Who may do what at the HTTP server."""
         return self._tokens
+
+    @property
+    def audit(self) -> Audit:
+        """Who did what."""
+        return self._audit
 
     @property
     def cluster(self) -> Cluster | None:
@@ -294,15 +303,18 @@ class PostgresStore(Store):
         if told:
             await self._journal.write(told, epoch)
 
-    async def invalidate(self, keys: Iterable[StepKey]) -> int:
+    async def invalidate(self, keys: Iterable[StepKey], act: Act | None = None) -> int:
         parts = [key_columns(part) for part in _parts(list(keys))]
-        return sum([await self._count("invalidate", *columns) for columns in parts])
+        by = act_columns(act)
+        return sum([await self._count("invalidate", *columns, *by) for columns in parts])
 
-    async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
-        return sum([await self._count("add_partitions", name, part) for part in _parts(list(keys))])
+    async def add_partitions(self, name: str, keys: Sequence[str], act: Act | None = None) -> int:
+        by = act_columns(act)
+        return sum([await self._count("add_partitions", name, part, *by) for part in _parts(list(keys))])
 
-    async def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
-        return sum([await self._count("remove_partitions", name, part) for part in _parts(list(keys))])
+    async def remove_partitions(self, name: str, keys: Sequence[str], act: Act | None = None) -> int:
+        by = act_columns(act)
+        return sum([await self._count("remove_partitions", name, part, *by) for part in _parts(list(keys))])
 
     async def delete_payload(self, location: str) -> None:
         self._history.recent.clear()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.runs.access import AccessToken, Role
 from flowstone.store.postgres.columns import utc
+from flowstone.store.sanitise import sanitised_name
 from flowstone.store.tokens import COARSE, MOST_SESSIONS, AccessTokens
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class PostgresTokens(AccessTokens):
     async def used(self, digest: str, at: datetime) -> None:
         await self._database.fetch("use_token", digest, utc(at), COARSE)
 
-    async def revoke(self, name: str, at: datetime) -> AccessToken | None:
-        rows = await self._database.fetch("revoke_token", name, utc(at))
+    async def revoke(self, name: str, at: datetime, by: str | None = None) -> AccessToken | None:
+        rows = await self._database.fetch("revoke_token", name, utc(at), sanitised_name(by))
         return _token(rows[0]) if rows else None
 
     async def begin_session(self, digest: str, token: str, expires_at: datetime, *, now: datetime) -> None:
@@ -52,7 +53,8 @@ class PostgresTokens(AccessTokens):
     async def session(self, digest: str, *, now: datetime) -> tuple[AccessToken, str] | None:
         return _found(await self._database.fetch("session", digest, utc(now)))
 
-    async def end_session(self, digest: str) -> None:
+    async def end_session(self, digest: str, *, now: datetime) -> None:
+        del now  # The database has a clock.
         await self._database.fetch("end_session", digest)
 
 

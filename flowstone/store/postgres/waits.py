@@ -19,7 +19,7 @@ from flowstone.store.postgres.queue import enqueue_all, load_queue
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
 from flowstone.store.protocol import StaleWrite
-from flowstone.store.sanitise import sanitised
+from flowstone.store.sanitise import sanitised, sanitised_name
 from flowstone.store.waits import Answered, Expired, Waits
 
 if TYPE_CHECKING:
@@ -58,13 +58,15 @@ class PostgresWaits(Waits):
         *,
         now: datetime,
         status: WaitStatus = "answered",
+        by: str | None = None,
     ) -> Answered:
         del now  # The database has a clock.
         request = f"{self._random.getrandbits(128):032x}"
         wait = (run_id, step[0], key_text(step[1]), name)
         load_queue()
+        given = (to_json(answer), request, status, sanitised_name(by))
         row = await self._database.transact(
-            "answer a wait", lambda connection: _answer(connection, wait, to_json(answer), request, status)
+            "answer a wait", lambda connection: _answer(connection, wait, *given)
         )
         if row is None:
             (row,) = await self._database.fetch("wait", *wait) or (None,)
@@ -135,9 +137,14 @@ class PostgresWaits(Waits):
 
 
 async def _answer(
-    connection: Connection, wait: tuple[str, str, str, str], answer: str, request: str, status: WaitStatus
+    connection: Connection,
+    wait: tuple[str, str, str, str],
+    answer: str,
+    request: str,
+    status: WaitStatus,
+    by: str | None,
 ) -> Any:
-    row = await connection.fetchrow(query("answer_wait"), *wait, answer, request, status)
+    row = await connection.fetchrow(query("answer_wait"), *wait, answer, request, status, by)
     if row is None:
         await connection.execute(query("tell_queued"), [wait[0]])
     elif row["before"] == "open":

@@ -1,4 +1,4 @@
--- $1: runs, whose rows are locked and of which that was not asked yet, $2: the reason as JSON. Who owns them is told.
+-- $1: runs, whose rows are locked and of which that was not asked yet, $2: why and by whom as JSON. Who owns them is told.
 with asked as (
     update flowstone.runs set cancelling = true, last_event = runs.last_event + 1 where runs.id = any ($1::text[])
     returning runs.id, runs.last_event, runs.asset

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from flowstone.errors import FlowstoneError
+from flowstone.runs.audit import Act
 from flowstone.runs.automation import Definition, Fire, Move, NewRun
 from flowstone.runs.automation_events import AutomationFailed, AutomationPaused, AutomationResumed
 from flowstone.store.automations import GONE_FOR
@@ -123,6 +124,7 @@ class AutomationRules:
         version = 1 if record is None else record.version - (draw(st.integers(0, 5)) == 0)
         by, status = draw(st.sampled_from(["", "ann"])), draw(st.sampled_from(["started", "skipped"]))
         fire = draw(st.sampled_from([Fire(at(4), status, by=by), Fire(at(4), status, at(3)), None]))
+        act = draw(st.sampled_from([None, None, Act(at(4)), Act(at(4), "ada", "why")]))
         return Move(
             key,
             version,
@@ -135,6 +137,7 @@ class AutomationRules:
             failure=draw(st.sampled_from([None, FAILURE])),
             events=draw(st.lists(told_of(key[1]), max_size=2)),
             follower=draw(st.sampled_from(["", "alert"])),
+            act=act,
         )
 
 

@@ -35,8 +35,9 @@ RECORDED = {
     "followers",
     "outbox",
     "feed",
+    "audit",
 }
-POOLED = {"nodes", "pools", "pool_definitions", "pool_claims"}
+POOLED = {"nodes", "pools", "pool_definitions", "pool_claims", "audit"}
 OF_RATES = {"reserve_turns"}
 OF_EVENTS = {"tell_events"}
 OF_WATCH = {"watch_nodes"}
@@ -75,7 +76,7 @@ def tables_of(name):
     if name in OF_POOLS:
         return POOLED
     if name in OF_EVENTS:
-        return {"followers", "outbox", "feed"}
+        return {"followers", "outbox", "feed", "audit"}
     if name in OF_CALLERS:
         return {"runs", "callers", "queue", "events"}
     if name in OF_WATCH:
@@ -118,6 +119,7 @@ def keyed(pairs):
 
 THERE, BACK = keyed(KEYS), keyed(KEYS[::-1])
 RUN_1, RUN_2 = "'run-1'", "'run-2'"
+ADA = ("'ada'", "'why'", "true")
 
 
 def batch(*entries):
@@ -311,8 +313,8 @@ def transactions():
         "answer": several(
             (
                 "answer_wait",
-                (RUN_1, "'a'", "''", "'nap'", "'1'", "'x'", "'answered'"),
-                (RUN_2, "'a'", "''", "'nap'", "'1'", "'x'", "'answered'"),
+                (RUN_1, "'a'", "''", "'nap'", "'1'", "'x'", "'answered'", "'ada'"),
+                (RUN_2, "'a'", "''", "'nap'", "'1'", "'x'", "'answered'", "null"),
             ),
             (
                 "wake",
@@ -377,12 +379,14 @@ def transactions():
         "refuse": one("refuse", (RUN_1, "'a'", "'1'", "1", "'why'"), (RUN_1, "'b'", "'1'", "1", "'why'")),
         "delete_leases": one("delete_leases", (RUN_1, *THERE), (RUN_1, *BACK)),
         "prune_leases": one("prune_leases", (texts("run-1", "run-2"),), (texts("run-2", "run-1"),)),
-        "invalidate": one("invalidate", THERE, BACK),
+        "invalidate": one("invalidate", (*THERE, *ADA), (*BACK, *ADA)),
         "add_partitions": one(
-            "add_partitions", ("'s'", texts("ä", "b", "C", "x")), ("'s'", texts("x", "C", "b", "ä"))
+            "add_partitions",
+            ("'s'", texts("ä", "b", "C", "x"), *ADA),
+            ("'s'", texts("x", "C", "b", "ä"), *ADA),
         ),
         "remove_partitions": one(
-            "remove_partitions", ("'s'", texts("k1", "k2", "k3")), ("'s'", texts("k3", "k2"))
+            "remove_partitions", ("'s'", texts("k1", "k2", "k3"), *ADA), ("'s'", texts("k3", "k2"), *ADA)
         ),
         "record_items": one("record_items", items(RUN_1, "1", "2"), items(RUN_1, "2", "1")),
         "forget_items": one(
@@ -436,6 +440,7 @@ def transactions():
             ("prune_nodes",),
             ("prune_feed", ("0.0", "0", "100")),
         ),
+        "prune_audit": one("prune_audit", ("1", "100"), ("2", "1")),
         "join": one("join", node),
         "beat": one("beat", ("'n1'", "0.0", "null"), ("'n2'", "0.0", "null")),
         "hold": one("hold", ("'n1'", "'{p}'"), ("'n2'", "'{p}'")),
@@ -447,7 +452,7 @@ def transactions():
             ("'n2'", texts("q", "r", "s"), "array[1, 2, 3]"),
         ),
         "forget claims": one("forget_claims", ("'n1'",), ("'n2'",)),
-        "set pool": one("set_pool", ("'p'", "1", "9"), ("'s'", "1", "null::integer")),
+        "set pool": one("set_pool", ("'p'", "1", "9", *ADA), ("'s'", "1", "null::integer", *ADA)),
         "reserve turns": one(
             "reserve_turns",
             (texts("a", "b", "c"), "array[1, 1, 1]", "array[1, 2, 3]", "array[0, 0, 0]"),
@@ -543,6 +548,7 @@ def transactions():
             ),
             ("delivered", *(("'sales'", "'all'", texts(each), "'{1}'") for each in RUNS[:2])),
             ("tell_events", ("'sales'", *told, "'a'")),
+            ("audit_fires", (texts("sales"), texts("a1"), texts("ada"), texts(""))),
             (
                 "lock_identities",
                 (texts("sales", "sales"), texts("{}", identity)),
@@ -604,7 +610,7 @@ def transactions():
             "add_token", *((each, "'ci'", "'read'", "now()", "null", "null") for each in ("'t8'", "'t9'"))
         ),
         "use a token": one("use_token", *((each, "now()", "'1 minute'") for each in ("'t1'", "'t2'"))),
-        "revoke a token": one("revoke_token", ("'ada'", "now()"), ("'bob'", "now()")),
+        "revoke a token": one("revoke_token", ("'ada'", "now()", "'eve'"), ("'bob'", "now()", "null")),
         "begin a session": one("begin_session", *((each, "'t1'", "now()") for each in ("'s8'", "'s9'"))),
         "forget sessions": one("prune_sessions", ("'t1'", "now()", "1"), ("'t2'", "now()", "0")),
         "end a session": one("end_session", ("'s1'",), ("'s2'",)),

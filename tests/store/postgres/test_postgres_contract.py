@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowstone.store.postgres import PostgresStore
+from tests.store.audit_contract import AuditContract
 from tests.store.automations_contract import AutomationsContract
 from tests.store.callers_contract import CallersContract
 from tests.store.contract import StoreContract
@@ -32,6 +33,7 @@ class PostgresPlace:
 
 
 class TestPostgresStore(
+    AuditContract,
     AutomationsContract,
     CallersContract,
     DeliveriesContract,

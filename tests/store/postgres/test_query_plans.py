@@ -33,6 +33,7 @@ BIG = {
     "item_sets",
     "pool_claims",
     "outbox",
+    "audit",
     "callers",
     "feed",
 }
@@ -85,6 +86,8 @@ select 'node-' || n % 3, n, 'pool-' || n % 10, 1, true, n % 5, n, n < 1000, 'run
 from generate_series(0, 99999) n;
 insert into flowstone.feed (run_id, first, last)
 select 'run-' || lpad((n / 20)::text, 6, '0'), n % 20 + 2, n % 20 + 2 from generate_series(0, 199999) n;
+insert into flowstone.audit (action, by, asset, run_id)
+select 'run.queued', 'ada', 'a' || n % 10, 'run-' || lpad(n::text, 6, '0') from generate_series(0, 99999) n;
 insert into flowstone.callers (run_id, id, node, cancels, gone)
 select 'run-' || lpad((n / 10)::text, 6, '0'), 'call-' || n, 'node-' || n % 3, true, n < 99000
 from generate_series(0, 99999) n;
@@ -110,7 +113,7 @@ STATEMENTS = {
     "history": 4,
     "failures": 2,
     "downstream": 2,
-    "invalidate": 2,
+    "invalidate": 5,
     "owned": 1,
     "under_way": 2,
     "orphans": 5,
@@ -130,7 +133,7 @@ STATEMENTS = {
     "woken": 2,
     "next_deadline": 0,
     "due_waits": 1,
-    "answer_wait": 7,
+    "answer_wait": 8,
     "approval": 1,
     "approvals": 5,
     "pending_approvals": 4,
@@ -182,6 +185,10 @@ STATEMENTS = {
     "feed_rows": 2,
     "feed_events": 4,
     "prune_feed": 3,
+    "audit": 3,
+    "audit_of_asset": 5,
+    "audit_of_run": 4,
+    "prune_audit": 2,
 }
 
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
+from flowstone.runs.audit import Act
 from flowstone.runs.events import (
     RunCancelRequested,
     RunWaiting,
@@ -48,6 +49,8 @@ nodes = st.sampled_from(NODES)
 names = st.sampled_from(NAMES)
 attempts = st.integers(1, 3)
 pipelines = st.sampled_from([PIPELINES, PIPELINES, ["sales"], ["other"], []])
+askers = st.sampled_from([None, "ada", "bob"])
+acts = st.sampled_from([None, Act(at(9), "ada", "why"), Act(at(9))])
 few_runs = st.lists(run_ids, max_size=2, unique=True)
 
 
@@ -74,7 +77,12 @@ def events(draw, run_id):
             )
         case "run":
             parked = RunWaiting(at(3), run_id, "report", draw(st.integers(0, 2)), draw(timeouts))
-            asked = RunCancelRequested(at(3), run_id, "report", "enough")
+            why = (
+                draw(st.sampled_from(["enough", "asked"])),
+                draw(askers),
+                draw(st.sampled_from(["", "slow"])),
+            )
+            asked = RunCancelRequested(at(3), run_id, "report", *why)
             return draw(
                 st.sampled_from([begun(run_id, draw(attempts)), begun(run_id), parked, parked, asked])
             )
@@ -119,9 +127,11 @@ class SharedModel(CallerRules, AutomationRules, DeliveryRules, Twins):
         pipeline=st.sampled_from(PIPELINES),
         key=st.sampled_from([None, None, "k"]),
         priority=st.integers(0, 2),
+        by=askers,
     )
-    def submit(self, node, run_id, pipeline, key, priority):
+    def submit(self, node, run_id, pipeline, key, priority, by):
         new = run(run_id, pipeline=pipeline, key=key, priority=priority)
+        new = replace(new, request=replace(new.request, by=by))
         if self.may_create(run_id):
             self.both(node, lambda store: store.cluster.submit(new))
 
@@ -164,9 +174,9 @@ class SharedModel(CallerRules, AutomationRules, DeliveryRules, Twins):
     def release(self, node, run_id):
         self.both(node, lambda store: store.cluster.release(run_id, node))
 
-    @rule(node=nodes, run_id=run_ids)
-    def cancel(self, node, run_id):
-        self.both(node, lambda store: store.cluster.request_cancel(run_id, "enough"))
+    @rule(node=nodes, run_id=run_ids, by=askers, comment=st.sampled_from(["", "slow"]))
+    def cancel(self, node, run_id, by, comment):
+        self.both(node, lambda store: store.cluster.request_cancel(run_id, "enough", by=by, comment=comment))
 
     @rule(node=nodes, run_id=run_ids, seconds=st.floats(0, 100))
     def spend(self, node, run_id, seconds):
@@ -204,12 +214,17 @@ class SharedModel(CallerRules, AutomationRules, DeliveryRules, Twins):
     # Waits --------------------------------------------------------------------------------------------------
 
     @rule(
-        node=nodes, run_id=run_ids, step=steps, name=names, status=st.sampled_from(["answered", "rejected"])
+        node=nodes,
+        run_id=run_ids,
+        step=steps,
+        name=names,
+        status=st.sampled_from(["answered", "rejected"]),
+        by=askers,
     )
-    def answer(self, node, run_id, step, name, status):
+    def answer(self, node, run_id, step, name, status, by):
         given = {"by": "ann", "reason": None, "data": 1}
-        now = datetime.now(UTC)
-        self.both(node, lambda store: store.waits.answer(run_id, step, name, given, now=now, status=status))
+        more = {"now": datetime.now(UTC), "status": status, "by": by}
+        self.both(node, lambda store: store.waits.answer(run_id, step, name, given, **more))
 
     @rule(node=nodes)
     def expire(self, node):
@@ -280,9 +295,9 @@ class SharedModel(CallerRules, AutomationRules, DeliveryRules, Twins):
     def define(self, node, pools):
         self.both(node, lambda store: store.cluster.pools.define(node, list(pools.items())))
 
-    @rule(node=nodes, name=st.sampled_from(POOLS), slots=st.none() | st.integers(1, 3))
-    def set_pool(self, node, name, slots):
-        self.both(node, lambda store: store.pools.set(name, slots, defined=2))
+    @rule(node=nodes, name=st.sampled_from(POOLS), slots=st.none() | st.integers(1, 3), act=acts)
+    def set_pool(self, node, name, slots, act):
+        self.both(node, lambda store: store.pools.set(name, slots, defined=2, act=act))
 
     @rule(node=nodes, gone=nodes)
     def forget_claims(self, node, gone):
@@ -343,16 +358,20 @@ class SharedModel(CallerRules, AutomationRules, DeliveryRules, Twins):
     def unneeded(self, node, assets):
         self.both(node, lambda store: store.items.unneeded(assets, limit=99), ordered=False)
 
-    @rule(node=nodes, some=st.lists(steps, max_size=2, unique=True))
-    def invalidate(self, node, some):
-        self.both(node, lambda store: store.invalidate(some))
+    @rule(node=nodes, some=st.lists(steps, max_size=2, unique=True), act=acts)
+    def invalidate(self, node, some, act):
+        self.both(node, lambda store: store.invalidate(some, act))
 
-    @rule(node=nodes, some=st.lists(st.sampled_from("xyz"), max_size=3), add=st.booleans())
-    def change_partitions(self, node, some, add):
+    @rule(node=nodes, some=st.lists(st.sampled_from("xyz"), max_size=3), add=st.booleans(), act=acts)
+    def change_partitions(self, node, some, add, act):
         if add:
-            self.both(node, lambda store: store.add_partitions("p", some))
+            self.both(node, lambda store: store.add_partitions("p", some, act))
         else:
-            self.both(node, lambda store: store.remove_partitions("p", some))
+            self.both(node, lambda store: store.remove_partitions("p", some, act))
+
+    @rule(node=nodes, keep=st.integers(1, 12))
+    def prune_audit(self, node, keep):
+        self.both(node, lambda store: store.audit.prune(keep))
 
     @rule(
         node=nodes, versions=st.integers(0, 2), runs=st.integers(0, 3), assets=st.sampled_from([None, ["a"]])
@@ -434,6 +453,9 @@ class SharedModel(CallerRules, AutomationRules, DeliveryRules, Twins):
         known["pools"] = await cluster.pools.show(POOLS)
         known["given"] = await store.pools.given()
         known["differences"] = await cluster.pools.differences(POOLS)
+        known["audit"] = [
+            replace(each, id=0, at=PAST, details=dict(each.details)) for each in await store.audit.entries()
+        ]
         known |= await known_of_callers(store, sorted(self.given))
         known |= await known_of_automations(store)
         known |= await known_of_deliveries(store)
