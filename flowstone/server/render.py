@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-__all__ = ["ICONS", "STATIC", "WORDS", "Renderer", "static_version"]
+__all__ = ["ICONS", "STATIC", "WORDS", "Renderer", "shortened", "static_version"]
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -60,7 +60,13 @@ class Renderer:
             undefined=StrictUndefined,
         )
         self._environment.filters.update(
-            ago=ago, clock=clock, lasted=lasted, number=number, partition=partition_label, size=size
+            ago=ago,
+            clock=clock,
+            lasted=lasted,
+            number=number,
+            partition=partition_label,
+            size=size,
+            truncate=shortened,
         )
         self._environment.globals.update(
             step=step_label,
@@ -151,6 +157,11 @@ def size(number_of_bytes: int) -> str:
             amount = number_of_bytes / unit
             return f"{amount:.1f} {name}" if amount < 9.95 else f"{amount:,.0f} {name}"
     return f"{number_of_bytes} B"
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters of a text; what is left out is said by its last one."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def lasted(seconds: float | None) -> str:

@@ -75,13 +75,13 @@ async def worked(site, colour):
         )
 
 
-def addresses(places):
+def addresses(places, asset="revenue", automation="nightly"):
     """An address of each page; of a page with parameters one that there is."""
     special = {
         "/waiting/{id}": f"/waiting/{places['approval']}",
-        "/automation/{name:path}": "/automation/nightly",
-        "/graph": "/graph?focus=revenue",
-        "/launch": "/launch?asset=revenue&partitions=2025-02-09",
+        "/automation/{name:path}": f"/automation/{automation}",
+        "/graph": f"/graph?focus={asset}",
+        "/launch": f"/launch?asset={asset}&partitions={places['key']}",
     }
     for page in PAGES:
         path = special.get(page.path, page.path)

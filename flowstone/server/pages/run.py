@@ -12,7 +12,7 @@ from flowstone.runs.records import Status
 from flowstone.server.addresses import partition_path
 from flowstone.server.log_rows import log_text, read_log
 from flowstone.server.pages.page import Page
-from flowstone.server.render import ICONS
+from flowstone.server.render import ICONS, shortened
 from flowstone.server.run_steps import running_now, step_of, step_text
 from flowstone.server.views.launch_again import again_path
 from flowstone.server.views.run_failure import failure_of
@@ -149,7 +149,7 @@ async def _rows(
 
 def _row(step: Materialization) -> StepRow:
     ran = step.attempt > 0 and step.status is not Status.REUSED
-    note = "" if step.failure is None else step.failure.message.partition("\n")[0][:200]
+    note = "" if step.failure is None else shortened(step.failure.message.partition("\n")[0], 200)
     took = step.duration if ran else None
     text = step_text(step.asset, step.partition_key)
     return StepRow(text, ICONS[step.status], step.attempt if ran else 0, took, note)

@@ -94,9 +94,12 @@ let asking = false;
 document.addEventListener("click", e => { const ask = e.target.closest(".ask>summary")?.parentElement; if (ask) asking = !ask.open; });
 document.addEventListener("htmx:after:swap", () => { const ask = $(".ask"); if (ask && ask.open !== asking) ask.open = asking; });
 
-// Hints: any element with data-tip.
-document.addEventListener("pointerover", e => { const t = e.target.closest?.("[data-tip]"); if (t) FS.tip(FS.esc(t.dataset.tip), e.clientX, e.clientY); });
-document.addEventListener("pointerout", e => { if (e.target.closest?.("[data-tip]")) FS.tip(); });
+// Hints: any element with data-tip, and texts that there is no room for.
+document.addEventListener("pointerover", e => {
+  const told = e.target.closest?.("[data-tip]"), cut = e.target.closest?.(".cut, .tbl td"), text = told ? told.dataset.tip : cut && cut.scrollWidth > cut.clientWidth + 1 ? cut.innerText : "";
+  if (text) FS.tip(FS.esc(text.length > 600 ? text.slice(0, 599) + "…" : text), e.clientX, e.clientY);
+});
+document.addEventListener("pointerout", e => { if (e.target.closest?.("[data-tip], .cut, .tbl td")) FS.tip(); });
 
 theme();
 
