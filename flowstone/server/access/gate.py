@@ -10,6 +10,7 @@ from flowstone.server.access.bodies import bounded, too_large
 from flowstone.server.access.hosts import may_be_addressed
 from flowstone.server.access.origin import asked_by_stranger
 from flowstone.server.access.prefix import below_prefix
+from flowstone.server.access.stopping import ServerStop
 from flowstone.server.access.streams import answer_while_allowed
 from flowstone.server.access.visit import Visit
 from flowstone.server.problems import problem
@@ -40,6 +41,7 @@ class Gate:
         self._app = app
         self._runtime = runtime
         self._options = options
+        self._stop = ServerStop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -61,7 +63,7 @@ class Gate:
             await send(message)
 
         received = bounded(receive, self._options.largest_body)
-        await answer_while_allowed(self._app, inner, received, answer, visit)
+        await answer_while_allowed(self._app, inner, received, answer, visit, self._stop)
 
     def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))

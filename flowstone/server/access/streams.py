@@ -1,4 +1,4 @@
-"""Streams that end soon after whoever asked for them may not look any more."""
+"""Streams that end soon after whoever asked for them may not look any more, or the server has been told to stop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from flowstone.server.access.stopping import ServerStop
     from flowstone.server.access.visit import Visit
 
 __all__ = ["LOOKS_EVERY", "answer_while_allowed"]
@@ -21,17 +22,18 @@ _STREAM: Final = "text/event-stream"
 
 
 async def answer_while_allowed(
-    app: ASGIApp, scope: Scope, receive: Receive, send: Send, visit: Visit
+    app: ASGIApp, scope: Scope, receive: Receive, send: Send, visit: Visit, stop: ServerStop
 ) -> None:
-    """Have an application answer; if it is by a stream, only for as long as the visit lasts."""
+    """Have an application answer; if it is by a stream, only for as long as the visit and the server last."""
     streams = done = False
     raised: Exception | None = None
 
     async def watch() -> None:
-        while True:
-            await anyio.sleep(LOOKS_EVERY)
-            if not await visit.lasts():
-                break
+        with stop.telling(group.cancel_scope.cancel):
+            while True:
+                await anyio.sleep(LOOKS_EVERY)
+                if not await visit.lasts():
+                    break
         group.cancel_scope.cancel()
 
     async def said(message: Message) -> None:
