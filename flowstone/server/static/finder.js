@@ -1,12 +1,13 @@
 // ⌘K: one list of things and acts. The server looks for them, so that a page carries no list of all assets.
 (() => {
 const hits = $("#hits"), input = $("input", palette), acts = [{ name: "Light or dark", kind: "act", act: flip }];
-let at = 0, shown = [], asked = 0;
+let at = 0, shown = [], asked = 0, none = "";
 async function search() {
   const words = input.value.trim(), mine = ++asked;
-  const answer = await fetch(`${shell.root}/find?q=${encodeURIComponent(words)}`);
+  const answer = await fetch(`${shell.root}/find?q=${encodeURIComponent(words)}`).catch(() => null);
   if (mine !== asked) return;  // a later one is under way
-  const found = answer.ok ? await answer.json() : [];
+  const found = answer?.ok ? await answer.json() : [];
+  none = answer?.ok ? "Nothing by that name" : "The server does not answer";
   shown = [...acts.filter(x => words && x.name.toLowerCase().includes(words.toLowerCase())), ...found]; at = 0; list();
 }
 function list() {
@@ -16,7 +17,7 @@ function list() {
     row.innerHTML = FS.icon(x.icon || "theme"); name.textContent = x.name; kind.textContent = x.kind; kind.className = "dim";
     row.append(name, kind); return row;
   }));
-  if (!shown.length) { const none = document.createElement("li"); none.className = "dim"; none.textContent = "Nothing by that name"; hits.append(none); }
+  if (!shown.length) { const row = document.createElement("li"); row.className = "dim"; row.textContent = none; hits.append(row); }
   shown.length ? input.setAttribute("aria-activedescendant", "hit" + at) : input.removeAttribute("aria-activedescendant");
 }
 const go = x => { if (!x) return; palette.close(); x.act ? x.act() : location.assign(shell.root + x.path); };

@@ -102,14 +102,3 @@ document.addEventListener("pointerover", e => {
 document.addEventListener("pointerout", e => { if (e.target.closest?.("[data-tip], .cut, .tbl td")) FS.tip(); });
 
 theme();
-
-// Whether what is shown is of now: the server says so every second, and how far behind it is.
-let heard = Date.now(), late = "";
-document.addEventListener("pulse", e => { heard = Date.now(); late = String(e.detail?.data ?? e.detail ?? ""); live(); });
-function live() {
-  const mark = $("[data-live]"), lag = $("[data-lag]"), off = Date.now() - heard > 4000; if (!mark) return;
-  mark.classList.toggle("off", off); mark.classList.toggle("pulse", !off);
-  mark.textContent = off ? "Not live" : "Live";
-  lag.textContent = off ? `since ${new Date(heard).toLocaleTimeString([], { hour12: false })}` : late && `${late} s behind`;
-}
-setInterval(live, 1000);

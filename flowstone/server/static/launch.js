@@ -20,7 +20,7 @@ async function ask() {
   const mine = ++asks, to = address();
   const answer = await plan(to).catch(() => null);
   if (mine !== asks) return;
-  if (!answer?.ok) { FS.say("The plan cannot be had now"); form.removeAttribute("aria-busy"); return; }
+  if (!answer?.ok) { await FS.unreachable(); FS.say("The plan cannot be had now"); form.removeAttribute("aria-busy"); return; }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (mine !== asks) return;
   history.replaceState(history.state, "", long(to) ? `${to.split("?")[0]}?${new URLSearchParams({ asset: form.elements.asset.value })}` : to);

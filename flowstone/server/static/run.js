@@ -10,8 +10,8 @@ const query = () => new URLSearchParams(location.search);
 let head = null, bars = new Map(), detail = null, asked = null;
 const parts = list => new Map(list.map(([n, ...bar]) => [n, bar]));
 async function load() {
-  const answer = await fetch(`${here}/bars`, { headers: { Accept: "application/json" } });
-  if (answer.ok) take(await answer.json());
+  const answer = await fetch(`${here}/bars`, { headers: { Accept: "application/json" } }).catch(() => null);
+  if (answer?.ok) take(await answer.json());
 }
 function take(told) {
   if (told.from === null) { bars = parts(told.bars); detail = null; }
@@ -112,7 +112,7 @@ function look() {
   const wanted = view.map(x => Math.round(real(x))), key = wanted.join(":") + ":" + head.version;
   if (asked === key) return; asked = key;
   clearTimeout(look.timer);
-  look.timer = setTimeout(async () => { const answer = await fetch(`${here}/bars?first=${wanted[0]}&last=${wanted[1]}`); if (answer.ok && view) { const told = await answer.json(); detail = parts(told.bars); again(); } }, 150);
+  look.timer = setTimeout(async () => { const answer = await fetch(`${here}/bars?first=${wanted[0]}&last=${wanted[1]}`).catch(() => null); if (answer?.ok && view) { const told = await answer.json(); detail = parts(told.bars); again(); } }, 150);
 }
 function zoom(k, around) { const [a, b] = view ?? whole(), at = around ?? (a + b) / 2; view = k ? [at + (a - at) * k, at + (b - at) * k] : null; if (view) { const w = whole(); if (view[1] - view[0] >= w[1]) view = null; } again(); look(); }
 document.addEventListener("fs:pick", e => { const v = e.detail; if (v === "zin") zoom(.5); if (v === "zout") zoom(2); if (v === "zfit") zoom(0); });
@@ -134,7 +134,7 @@ setInterval(() => { if (head && head.end === null && !document.hidden) { cut(); 
 // The step that is looked at: the same address in the bar, the panel and the log of it in the page, and its stream.
 async function inspect(address, push = true) {
   const answer = await fetch(address).catch(() => null);
-  if (!answer?.ok) { location.assign(address); return; }
+  if (!answer?.ok) { if (!await FS.unreachable()) location.assign(address); return; }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (push) history.pushState({}, "", address);
   $("#chosen").replaceChildren(...page.querySelector("#chosen").children);
@@ -168,7 +168,7 @@ function add(told) {
   while (shown.children.length > MOST) shown.firstElementChild.remove();
   sift(); if (follow) shown.scrollTop = shown.scrollHeight;
 }
-async function miss(after) { const shown = box(), answer = await fetch(`${here}/lines?${new URLSearchParams({ step: shown.dataset.step, attempt: shown.dataset.attempt, after })}`); if (answer.ok) { const told = await answer.json(); add(told); if (told.rows.length === 500) miss(told.to); } }
+async function miss(after) { const shown = box(), answer = await fetch(`${here}/lines?${new URLSearchParams({ step: shown.dataset.step, attempt: shown.dataset.attempt, after })}`).catch(() => null); if (answer?.ok) { const told = await answer.json(); add(told); if (told.rows.length === 500) miss(told.to); } }
 function sift() {
   const words = $(".flt").value.trim().toLowerCase(), level = $(".lvl").value, ranks = "DIWE";
   for (const row of box().children) { row.className = { E: "e", W: "w" }[row.dataset.l] ?? ""; row.hidden = (level && ranks.indexOf(row.dataset.l) < ranks.indexOf(level)) || (words && !row.textContent.toLowerCase().includes(words)); }
