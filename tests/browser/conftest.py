@@ -6,6 +6,7 @@ these tests are skipped, unless `FLOWSTONE_TEST_BROWSER=required` says that this
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -16,7 +17,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 import uvicorn
 
@@ -105,26 +105,56 @@ class Site:
             self.problems.append(f"{path}: {said.text}")
 
 
+class Server:
+    """A server of an application on the loopback, which can be stopped, and started again at the same address.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._port = 0
+        self._server: uvicorn.Server | None = None
+        self._serves: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address, once it was started."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def start(self) -> None:
+        """Answer from now on."""
+        taken = socket.socket()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", self._port))
+        taken.listen()
+        taken.setblocking(False)
+        self._port = taken.getsockname()[1]
+        config = uvicorn.Config(self._app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign] # they are pytest's
+        self._serves = asyncio.create_task(self._server.serve(sockets=[taken]))
+
+    async def stop(self) -> None:
+        """Answer no more."""
+        if self._server is not None and self._serves is not None:
+            self._server.should_exit = True
+            await self._serves
+            self._server = None
+
+
 @contextlib.asynccontextmanager
 async def serving(
     runtime: Runtime, options: ServerOptions | None = None, app: Any = None
 ) -> AsyncIterator[str]:
     """A server on a port of the loopback: its address."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        taken.setblocking(False)
-        config = uvicorn.Config(
-            app or create_app(runtime, options), log_config=None, lifespan="off", timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(config)
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign] # signals are the test runner's
-        async with anyio.create_task_group() as group:
-            group.start_soon(lambda: server.serve(sockets=[taken]))
-            try:
-                yield f"http://127.0.0.1:{taken.getsockname()[1]}"
-            finally:
-                server.should_exit = True
+    server = Server(app or create_app(runtime, options))
+    await server.start()
+    try:
+        yield server.url
+    finally:
+        await server.stop()
 
 
 @pytest.fixture

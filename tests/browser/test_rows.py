@@ -63,7 +63,7 @@ async def test_what_is_pressed_is_about_what_is_selected(site):
         await page.locator(ROW, has_text="Publish b?").wait_for()
         await page.keyboard.press("a")
         await page.wait_for_url(f"**/waiting/{second.id}")
-        await page.wait_for_function("document.activeElement.value === 'approve'")
+        await page.locator("button:focus", has_text="Approve").wait_for()
         assert len(await visited.runtime.approvals()) == 2
         await page.keyboard.press("Enter")
         await page.locator("#what", has_text="local approved").wait_for()

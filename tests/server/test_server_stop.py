@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-SERVICE = '''
+SERVICE = """
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -38,7 +38,7 @@ async def lifespan(app):
 
 app = FastAPI(lifespan=lifespan)
 app.mount("/flow", runtime.ui())
-'''
+"""
 STREAMS = ("/flow/live/", "/flow/live/runs", "/flow/api/v1/events")
 HANGS = 120.0
 """Seconds after which it is no question of speed any more."""

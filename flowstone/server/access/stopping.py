@@ -1,7 +1,7 @@
 """Whether the server that answers has been told to stop.
 
-Streams go on for as long as a page is open, and a server that is told to stop waits for what it answers to end. ASGI
-has no message for that: an application hears of it when all has ended. So a server such as uvicorn, in whose
+Streams go on for as long as a page is open, and a server that is told to stop waits for what it answers to end.
+ASGI has no message for that: an application hears of it when all has ended. So a server such as uvicorn, in whose
 process the pages are mounted, would wait for ever.
 
 Uvicorn handles the signals by a method of its server, which says whether it is to exit. Rejected: to handle them
