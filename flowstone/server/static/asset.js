@@ -49,11 +49,16 @@ function changed() {
     else location.reload();  // Other days than those that are drawn.
   }
 }
-const plotted = new WeakSet();
+const plotted = new WeakMap();  // A canvas keeps its plot: another one would listen beside it for as long as the page is open.
 function plots() {
   const data = $("#series-data"); if (!data) return;
   const all = JSON.parse(data.textContent);
-  for (const canvas of $$("[data-series]")) if (!plotted.has(canvas) || canvas.values !== String(all.series[canvas.dataset.series])) { canvas.values = String(all.series[canvas.dataset.series]); plotted.add(canvas); FS.series(canvas, all.series[canvas.dataset.series] ?? [], all.labels); }
+  for (const canvas of $$("[data-series]")) {
+    const values = all.series[canvas.dataset.series] ?? [], text = String(values), plot = plotted.get(canvas);
+    if (!plot) plotted.set(canvas, FS.series(canvas, values, all.labels));
+    else if (canvas.values !== text) plot.update(values, all.labels);
+    canvas.values = text;
+  }
 }
 
 if (pane) {
