@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import AssetNotFound, ConfigError, DefinitionError, PartitionError, PlanOutdated
 from flowstone.remedies import Remedies
@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 __all__ = ["Submitting"]
 
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
+_ONE_OR_MANY: Final = Remedies(
+    "Say partition=, or partitions=, or start= and end=.",
+    http="Give `partition`, or `partitions`, or `start` and `end`.",
+)
+_AGAIN: Final = Remedies(
+    "Plan it again, and look at it.", http="Plan it again with `POST /api/v1/plan`, and look at it."
+)
 
 
 class Submitting(Limits):
@@ -218,6 +225,8 @@ class Submitting(Limits):
         view = await self._client.view()
         names, _ = assets_to_run(view.graph, asset)
         several = partitions is not None or start is not None or end is not None
+        if several and partition is not None:
+            raise PartitionError("One partition is asked for, or several, not both.", remedies=_ONE_OR_MANY)
         if several or (partition is None and _has_partitions(view, names)):
             request = backfill_request(
                 view,
@@ -283,7 +292,7 @@ class Submitting(Limits):
             raise PlanOutdated(
                 f"What would run has changed since the plan of {targets_label(request)} was made{numbers}.",
                 again,
-                remedies=Remedies("Plan it again, and look at it."),
+                remedies=_AGAIN,
             )
         return await self._submit(view, request, key, priority)
 

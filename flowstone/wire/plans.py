@@ -1,17 +1,20 @@
-"""What a run would do and why."""
+"""What a run would do and why; and starting just that."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from flowstone.runtime.client.plan import PlannedStep
-from flowstone.wire.model import Model, Text
+from flowstone.assets.partition_labels import partition_argument
+from flowstone.runtime.client.plan import Plan, PlannedStep
+from flowstone.wire.model import MOST, Given, Model, Text
 from flowstone.wire.paging import Listed, Page
 from flowstone.wire.values import Partition, label
 
-__all__ = ["PlanModel", "PlanQuery", "PlannedStepModel"]
+__all__ = ["PlanModel", "PlanQuery", "PlanRequestModel", "PlanStartModel", "PlannedStepModel"]
+
+_MOST_PARTITIONS = 100_000
 
 
 class PlannedStepModel(Model):
@@ -27,6 +30,8 @@ class PlannedStepModel(Model):
     """Why, in a word: `missing`, `failed`, `code`, `config`, `upstream`, `forced` or `fresh`."""
     because: str
     """Why, as a phrase that names the cause."""
+    expected: float | None
+    """Seconds that it is expected to take, if that is known."""
 
     @classmethod
     def of(cls, step: PlannedStep) -> PlannedStepModel:
@@ -37,6 +42,7 @@ class PlannedStepModel(Model):
             action=step.action,
             reason=step.reason,
             because=step.because,
+            expected=step.expected,
         )
 
 
@@ -47,13 +53,32 @@ class PlanModel(Page[PlannedStepModel]):
     """How many would run."""
     to_reuse: int
     """How many would be reused."""
+    by_reason: dict[str, int]
+    """How many steps have which reason."""
+    expected: float | None
+    """Seconds that all of it is expected to take, if that is known."""
+    digest: str
+    """What tells this plan from others: `POST /api/v1/plan/run` starts just what has it."""
+
+    @classmethod
+    def of(cls, plan: Plan, page: Page[PlannedStep]) -> PlanModel:
+        """As the API shows a page of it."""
+        return cls(
+            items=[PlannedStepModel.of(step) for step in page.items],
+            next=page.next,
+            to_run=plan.to_run,
+            to_reuse=plan.to_reuse,
+            by_reason={str(kind): number for kind, number in plan.by_reason.items()},
+            expected=plan.expected,
+            digest=plan.digest,
+        )
 
 
-class PlanQuery(Listed):
-    """What would be computed."""
+class _Planned(Given):
+    """What `runtime.plan` is asked."""
 
     asset: Annotated[Text, Field(examples=["report"])]
-    """The asset."""
+    """The asset; or a selection of several: `raw+`, `+report`, `tag:team=core`, `a,b`, `* -page`."""
     partition: Partition | None = None
     """Which partition; without it, of an asset with a partition set: all."""
     start: Partition | None = None
@@ -64,3 +89,52 @@ class PlanQuery(Listed):
     """Whether everything upstream is computed as well. Default: as that run would."""
     refresh: Literal["all", "missing", "stale"] | None = None
     """Which existing values are computed anew. Default: as that run would."""
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of `runtime.plan`."""
+        several: Any = getattr(self, "partitions", ())
+        return {
+            "partition": partition_argument(self.partition),
+            "partitions": None
+            if several is None or several == ()
+            else [partition_argument(each) for each in several],
+            "start": partition_argument(self.start),
+            "end": partition_argument(self.end),
+            "upstream": self.upstream,
+            "refresh": self.refresh,
+        }
+
+
+class PlanQuery(Listed, _Planned):
+    """What would be computed."""
+
+    partitions: tuple[Partition, ...] = ()
+    """Which partitions, instead of one or a range; each as a parameter of its own."""
+
+
+class PlanRequestModel(_Planned):
+    """What would be computed."""
+
+    partitions: Annotated[list[Partition], Field(max_length=_MOST_PARTITIONS)] | None = None
+    """Which partitions, instead of one or a range."""
+    config: dict[Text, Any] | None = None
+    """Fields of the asset's config; by asset as soon as a key names one, and for several assets."""
+    max_parallel: Annotated[int, Field(ge=1, le=MOST)] | None = None
+    """Steps at a time. Default: as many as its node runs; 4 of many partitions."""
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of `runtime.plan`."""
+        return super().options() | {"config": self.config, "max_parallel": self.max_parallel}
+
+
+class PlanStartModel(PlanRequestModel):
+    """What is to be computed, if that is what the plan said that was looked at."""
+
+    digest: Annotated[Text, Field(examples=["4f0c8e0b7d5f4a0e9a2c1b3d5e7f9a0b"])]
+    """That of the plan."""
+    tags: Annotated[dict[Text, Text], Field(default_factory=dict)]
+    """Labels of the run."""
+    key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    """While an unfinished run has this key no other one is started: that run is the answer."""
+    priority: int = 0
+    """Of the runs that wait for a node, those of higher priority are taken first."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from flowstone.masking import without_secrets
 from flowstone.runs.records import RunRecord, Status
+from flowstone.runs.targets import request_label
 from flowstone.wire.model import Instant, Model, Text
 from flowstone.wire.paging import Listed
 from flowstone.wire.values import label
@@ -23,9 +24,13 @@ class RunModel(Model):
     pipeline: str
     """The pipeline that defines its asset."""
     kind: Literal["materialize", "materialize_all", "backfill"]
-    """`materialize`: this asset only; `materialize_all`: with everything upstream; `backfill`: many partitions."""
+    """`materialize`: these only; `materialize_all`: with everything upstream; `backfill`: many partitions."""
     asset: str
-    """The asset that was asked for."""
+    """The asset that was asked for; of several the one that the partitions are of."""
+    assets: list[str]
+    """All assets that were asked for."""
+    title: str
+    """What was asked for in a few words: `report[2025-01-15]`, `raw, clean and 3 more, 48 partitions`."""
     partitions: list[str]
     """The partitions that were asked for, of many the first hundred; empty with `start`."""
     partition_count: int | None
@@ -77,6 +82,8 @@ class RunModel(Model):
             pipeline=run.pipeline,
             kind=request.kind,
             asset=request.asset,
+            assets=list(request.targets),
+            title=request_label(request),
             partitions=[label(key) or "" for key in keys[:_SHOWN]] if request.span is None else [],
             partition_count=len(keys) or None if request.span is None else None,
             start=None if request.span is None else label(request.span[0]),

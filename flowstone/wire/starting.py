@@ -18,11 +18,12 @@ class StartModel(Given):
     """What is to be computed."""
 
     asset: Annotated[Text, Field(examples=["report"])]
-    """The name of the asset."""
+    """The name of the asset; or a selection of several: `raw+`, `+report`, `tag:team=core`, `a,b`, `* -page`."""
     kind: Literal["materialize", "backfill"] | None = None
     """One partition of it, or many. Default: `backfill` where `partitions`, `start` or `end` is given."""
     partition: Partition | None = None
-    """To materialize: which partition; required if the asset has a partition set."""
+    """To materialize: which partition; required if the asset has a partition set. Of several assets it is that of
+    those which have the set of the most downstream ones."""
     partitions: Annotated[list[Partition], Field(max_length=_MOST_PARTITIONS)] | None = None
     """To backfill: which partitions. Default: all, or `start` to `end`."""
     start: Partition | None = None
@@ -39,7 +40,7 @@ class StartModel(Given):
     timeout: Annotated[float, Field(gt=0)] | None = None
     """To materialize: seconds until the run is cancelled."""
     config: dict[Text, Any] | None = None
-    """Fields of the asset's config; by asset as soon as a key names one."""
+    """Fields of the asset's config; by asset as soon as a key names one, and for several assets."""
     tags: Annotated[dict[Text, Text], Field(default_factory=dict)]
     """Labels of the run."""
     key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None

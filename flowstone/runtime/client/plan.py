@@ -10,6 +10,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
+from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.partition_labels import step_label
 from flowstone.frozen import frozen
 from flowstone.runs.outlook import spans_of
@@ -157,7 +158,7 @@ class Plan(Sequence[PlannedStep]):
         )
         for part in self._plan.assets:
             found.update(f"\n{part.asset}\n".encode())
-            found.update("\n".join(map(str, part.keys)).encode(errors="surrogatepass"))
+            found.update(_written(part.keys).encode(errors="surrogatepass"))
         for asset, key in self._outlook.exceptions():
             found.update(f"\n{asset} {key}".encode(errors="surrogatepass"))
         found.update(b"\nreused" if self._outlook.otherwise is None else b"\nrun")
@@ -244,6 +245,13 @@ class Plan(Sequence[PlannedStep]):
         found = (reason for (asset, _), reason in self._outlook.reasons.items() if asset == part.asset)
         reason = next(found, self._outlook.otherwise)
         return "" if reason is None else reason.because
+
+
+def _written(keys: Sequence[Any]) -> str:
+    """Keys as text: consecutive ones of a set by their ends, as there may be a million of them."""
+    if isinstance(keys, KeySlice) and len(keys) > 1:
+        return f"{len(keys)} from {keys[0]} to {keys[-1]}"
+    return "\n".join(map(str, keys))
 
 
 def _routes(plan: RunPlan, number: int) -> list[str]:
