@@ -11,6 +11,7 @@ from starlette.requests import Request
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import FlowstoneError
 from flowstone.runs.access import Role
+from flowstone.runs.targets import targets_label
 from flowstone.server.access.guard import Reader
 from flowstone.server.pages.shell import NAVIGATION
 from flowstone.server.render import ICONS
@@ -98,7 +99,7 @@ def _hit(name: str, kind: str, path: str, icon: str = "n-asset") -> dict[str, st
 
 async def _runs(runtime: Runtime) -> list[dict[str, str]]:
     return [
-        _hit(f"{run.id} {run.kind} {run.asset}", "run", f"/runs/{run.id}", ICONS[run.status])
+        _hit(f"{run.id} {run.kind} {targets_label(run.request)}", "run", f"/runs/{run.id}", ICONS[run.status])
         for run in await runtime.runs(limit=_RUNS)
     ]
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import Request
 
-from flowstone.errors import AssetNotFound, ConfigError, PartitionError, PlanOutdated
+from flowstone.errors import AssetNotFound, ConfigError, PartitionError, PlanOutdated, SelectionError
 from flowstone.server.access.csrf import form_of
 from flowstone.server.access.guard import Operator
 from flowstone.server.access.prefix import prefix_of
@@ -53,7 +53,7 @@ def launch_router() -> APIRouter:
             run = await runtime.run_plan(plan, tags=tags)
         except PlanOutdated:
             return await _back(request, identity, wanted, changed="yes")
-        except (AssetNotFound, ConfigError, PartitionError):
+        except (AssetNotFound, ConfigError, PartitionError, SelectionError):
             return await _back(request, identity, wanted)
         return RedirectResponse(f"{prefix_of(request)}/runs/{run.id}", 303)
 

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from flowstone.assets.partition_labels import key_label, partition_label, step_label
+from flowstone.runs.targets import targets_label
 from flowstone.server.addresses import partition_path, partition_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jinja2 import Template
+
+    from flowstone.runs.records import RunRecord
 
 __all__ = ["ICONS", "STATIC", "WORDS", "Renderer", "shortened", "static_version"]
 
@@ -48,6 +51,11 @@ _UNITS: Final = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE
 _UNKNOWN: Final = "\N{EN DASH}"
 
 
+def _asked(run: RunRecord) -> str:
+    """The assets that a run was asked for, in a few words."""
+    return targets_label(run.request)
+
+
 class Renderer:
     """The templates of the pages, and the words they share."""
 
@@ -61,6 +69,7 @@ class Renderer:
         )
         self._environment.filters.update(
             ago=ago,
+            asked=_asked,
             clock=clock,
             lasted=lasted,
             number=number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -202,3 +203,45 @@ async def test_ten_thousand_partitions_picked_by_hand_are_planned_and_started(vi
         assert answer.headers["location"].startswith("/runs/")
         run = await visitor.runtime.run(answer.headers["location"].removeprefix("/runs/"))
         assert len(await run.wait()) == 10_000
+
+
+async def test_several_assets_are_launched_by_a_selection(visit, store):
+    """In the address: with the partitions that they have, one plan and one run, which has a title on every page."""
+    async with visit(shop(), store=store) as visitor:
+        address = "/launch?asset=raw%2B&partitions=2025-01-01:2025-01-03&upstream=no&refresh=missing"
+        page = (await visitor.get(address)).text
+        assert "7 steps run, 0 values are reused" in page
+        assert "flowstone backfill MODULE:PIPELINE raw+" in page
+        fields = {
+            "asset": "raw+",
+            "partitions": "2025-01-01:2025-01-03",
+            "shown": "yes",
+            "refresh": "missing",
+        }
+        answer = await visitor.post("/launch", data=fields | {"seen": seen(page)})
+        run_id = answer.headers["location"].removeprefix("/runs/")
+        run = await (await visitor.runtime.run(run_id)).record()
+        assert run.assets == ("raw", "visits", "report")
+        while not (await (await visitor.runtime.run(run_id)).status()).terminal:
+            await asyncio.sleep(0.01)
+        title = "raw, visits and report"
+        shown = (await visitor.get(f"/runs/{run_id}")).text
+        assert f"<title>Run {title}" in shown
+        assert f"backfill {title}</span></h1>" in shown
+        assert "asset=raw%2Cvisits%2Creport" in shown  # Launch with changes.
+        assert title in (await visitor.get("/runs")).text
+        assert title in (await visitor.get("/runs?asset=visits")).text
+
+
+@pytest.mark.parametrize(
+    ("asset", "problem"),
+    [
+        ("rw%2B", "There is no asset &#39;rw&#39;. Did you mean &#39;raw&#39;?"),
+        ("raw -raw", "No asset is in this selection"),
+    ],
+)
+async def test_a_selection_that_means_nothing_is_said_on_the_page(visit, asset, problem):
+    async with visit(shop()) as visitor:
+        page = await visitor.get(f"/launch?asset={asset}")
+        assert page.status_code == 200
+        assert problem in page.text

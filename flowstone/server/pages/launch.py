@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.calendar_partitions import DailyPartitions
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_labels import key_label
+from flowstone.assets.partition_view import PartitionView
+from flowstone.assets.selection import selected
 from flowstone.errors import ConfigError, FlowstoneError
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
+from flowstone.runs.targets import targets_of
 from flowstone.server.pages.launch_config import config_of, fields_of, typed_in
 from flowstone.server.pages.page import Page
 from flowstone.server.pages.partition_ranges import ranges_text, read_ranges
@@ -43,7 +47,7 @@ class Wanted:
     """What the fields of the page say.
 
     Attributes:
-        asset: The asset's name; empty where none is chosen yet.
+        asset: The asset's name, or a selection of several; empty where none is chosen yet.
         partitions: Which partitions, as text; empty: none is chosen.
         refresh: Which existing values are computed again.
         upstream: Whether what it needs is computed as well.
@@ -84,17 +88,17 @@ async def planned(runtime: Runtime, wanted: Wanted, states: PartitionStates | No
     Raises:
         FlowstoneError: It is not to be had, in a sentence.
     """
-    asset = runtime.graph[wanted.asset]
+    names, target = _chosen(runtime, wanted)
     options: dict[str, Any] = {
         "refresh": wanted.refresh,
         "upstream": wanted.upstream,
         "max_parallel": wanted.parallel,
-        "config": config_of(runtime.graph, (wanted.asset,), configs(runtime.graph, wanted)),
+        "config": config_of(runtime.graph, names, configs(runtime.graph, names, wanted)),
     }
-    if asset.partitions is None:
+    if runtime.graph[target].partitions is None:
         return await runtime.plan(wanted.asset, **options)
     if states is None:
-        states = (await runtime.partition_states(wanted.asset))[wanted.asset]
+        states = (await runtime.partition_states(target))[target]
     places = read_ranges(wanted.partitions, [key_label(key) for key in states.keys])
     if not places:
         return None
@@ -106,10 +110,21 @@ async def planned(runtime: Runtime, wanted: Wanted, states: PartitionStates | No
     )
 
 
-def configs(graph: AssetGraph, wanted: Wanted) -> list[AssetFields]:
-    """The configs of what is wanted: of the asset, then of what it needs, if that is computed as well."""
-    needed = graph.upstream(wanted.asset) if wanted.upstream else []
-    return fields_of(graph, [wanted.asset, *reversed(needed)], wanted.config)
+def _chosen(runtime: Runtime, wanted: Wanted) -> tuple[tuple[str, ...], str]:
+    """The assets that are wanted, and the one whose partitions are chosen.
+
+    Raises:
+        FlowstoneError: There is no such asset, the selection means nothing, or they have different partitions.
+    """
+    names = selected(runtime.graph, wanted.asset)
+    view = PartitionView(runtime.graph, datetime.now(UTC))
+    return names, targets_of(view, names, partitions=True).asset
+
+
+def configs(graph: AssetGraph, names: tuple[str, ...], wanted: Wanted) -> list[AssetFields]:
+    """The configs of what is wanted: of the assets, then of what they need, if that is computed as well."""
+    needed = [name for name in graph.with_upstream(names) if name not in names] if wanted.upstream else []
+    return fields_of(graph, [*reversed(names), *reversed(needed)], wanted.config)
 
 
 def _partition(states: PartitionStates, place: int) -> Any:
@@ -139,11 +154,11 @@ async def load(asked: Asked) -> Mapping[str, Any]:
     if not wanted.asset:
         return values
     try:
-        asset = runtime.graph[wanted.asset]
-        values["configs"] = configs(runtime.graph, wanted)
-        if asset.partitions is not None:
-            states = (await runtime.partition_states(wanted.asset))[wanted.asset]
-            values |= _partitions(states, asset.partitions, wanted)
+        names, target = _chosen(runtime, wanted)
+        values["configs"] = configs(runtime.graph, names, wanted)
+        if (declared := runtime.graph[target].partitions) is not None:
+            states = (await runtime.partition_states(target))[target]
+            values |= _partitions(states, declared, wanted)
         plan = await planned(runtime, wanted, values["states"])
     except ConfigError as error:
         return values | {"problem": str(error), "wrong": f"config.{error.asset}.{error.field}"}
@@ -194,7 +209,7 @@ def _partitions(states: PartitionStates, declared: Any, wanted: Wanted) -> dict[
 async def _overlaps(runtime: Runtime, assets: set[str]) -> list[RunRecord]:
     """Runs under way that were asked for an asset of the plan."""
     runs = await runtime.runs(status=_UNDER_WAY, limit=_MOST_RUNS)
-    return [run for run in runs if run.asset in assets]
+    return [run for run in runs if not assets.isdisjoint(run.assets)]
 
 
 def _command(wanted: Wanted, states: PartitionStates | None) -> str:

@@ -9,6 +9,7 @@ from flowstone.assets.automation.cron import Cron
 from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
+from flowstone.runs.targets import targets_label
 from flowstone.server.render import ICONS
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def lanes_of(
 def _by_asset(runs: Sequence[RunRecord], now: datetime) -> list[Lane]:
     lanes: dict[str, list[tuple[float, float, str]]] = {}
     for run in runs:
-        lanes.setdefault(run.asset, []).append(_mark(run, now))
+        lanes.setdefault(targets_label(run.request), []).append(_mark(run, now))
     return [Lane(asset, "by hand", marks) for asset, marks in lanes.items()]
 
 

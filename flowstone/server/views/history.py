@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowstone.frozen import frozen
+from flowstone.runs.targets import targets_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,8 +58,8 @@ def _reason(
     if run is None:
         return "", ""
     by = run.tags.get("by", "")
-    if run.asset != record.asset:
-        return f"for {run.asset}", by
+    if record.asset not in run.assets:
+        return f"for {targets_label(run.request)}", by
     why = run.tags.get("why") or run.tags.get("reason")
     return why or _KINDS[run.kind], by
 

@@ -24,7 +24,7 @@ def again_path(run: RunRecord) -> str:
     """The Launch page with what this run was asked for; of one that did not succeed, only what is missing since."""
     asked = run.request
     fields = {
-        "asset": asked.asset,
+        "asset": ",".join(asked.targets),
         "partitions": _partitions(run),
         "upstream": "yes" if asked.upstream else "no",
         "refresh": asked.refresh if run.status is Status.SUCCEEDED else "missing",

@@ -129,8 +129,10 @@ def _failed_runs(newest: Sequence[RunRecord]) -> list[RunRecord]:
     failed: list[RunRecord] = []
     for run in newest:
         if run.status is Status.SUCCEEDED:
-            mended.add(run.asset)
-        elif run.status is Status.FAILED and run.asset not in mended and not run.counts.get("failed"):
+            mended.update(run.assets)
+        elif (
+            run.status is Status.FAILED and not mended.issuperset(run.assets) and not run.counts.get("failed")
+        ):
             failed.append(run)
     return failed
 

@@ -88,9 +88,10 @@ async def following(runtime: Runtime, asset: str, run_id: str) -> Sequence[str]:
 
 
 def _between(graph: AssetGraph, asset: str, run: RunRecord) -> Sequence[str]:
-    if asset not in graph or run.asset not in graph or asset == run.asset:
+    if asset not in graph:
         return ()
-    within = {run.asset, *graph.upstream(run.asset)}
+    targets = [name for name in run.assets if name in graph]
+    within = set(graph.with_upstream(targets) if run.request.upstream else targets)
     return [name for name in graph.downstream(asset) if name in within]
 
 

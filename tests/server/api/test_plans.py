@@ -120,10 +120,9 @@ async def test_many_partitions_are_planned_a_page_at_a_time(visit):
         assert (late.status_code, late.json()["detail"]) == (422, "The plan has other steps by now.")
 
 
-@pytest.mark.parametrize("store", ["memory://", "postgres"])
-async def test_what_was_planned_is_run(visit, store, request):
+async def test_what_was_planned_is_run(visit, store_url):
     """Just that, with labels; where it is to be found is said."""
-    async with visit(sales()) as visitor:
+    async with visit(sales(), store=store_url) as visitor:
         body = {"asset": "raw+,notes", "refresh": "missing", "max_parallel": 2}
         plan = await planned(visitor, **body)
         answer = await visitor.post(
