@@ -44,7 +44,8 @@ class AutomationStatus:
         paused_by: Who paused it, if anybody said so; None where too many failures have.
         paused_because: Why, for people; empty: no reason was given.
         asset: The asset that it computes or watches, where its definition says so: of a schedule without a
-            function, of a condition and of what watches freshness; None of others.
+            function, which may name a selection of several, of a condition and of what watches freshness; None of
+            others.
     """
 
     name: str

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from flowstone.assets.partition_labels import key_label, partition_label, step_label
+from flowstone.assets.selection import is_selection
 from flowstone.runs.targets import targets_label
 from flowstone.server.addresses import partition_path, partition_text
 
@@ -77,6 +78,7 @@ class Renderer:
             size=size,
             truncate=shortened,
         )
+        self._environment.tests.update(one_asset=lambda text: not is_selection(text))
         self._environment.globals.update(
             step=step_label,
             words=WORDS,

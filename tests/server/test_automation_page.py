@@ -176,3 +176,31 @@ def test_a_name_made_of_steps_of_a_path_has_an_address():
     """Browsers would work `..` out; of anything else slashes stay."""
     assert automation_path("a/b c") == "/automation/a/b%20c"
     assert automation_path("../x") == "/automation/?name=..%2Fx"
+
+
+async def test_a_schedule_of_several_assets_is_shown_with_each_of_them(visit):
+    """Its selection is no link, for it is no asset; the pages of the assets name it."""
+    pipeline = Pipeline("shop")
+
+    @pipeline.asset
+    async def raw() -> int:
+        return 1
+
+    @pipeline.asset
+    async def clean(raw: int) -> int:
+        return raw
+
+    @pipeline.asset
+    async def other() -> int:
+        return 1
+
+    pipeline.schedule("nightly", cron="@daily", asset="raw+", refresh="all")
+    async with visit(pipeline, automate=True) as visitor:
+        await visitor.runtime.fire("nightly")
+        for path in ("/automation", "/automation/nightly"):
+            page = (await visitor.get(path)).text
+            assert "raw+" in page
+            assert "/assets/raw+" not in page
+        assert "nightly" in (await visitor.get("/assets/raw")).text
+        assert "nightly" in (await visitor.get("/assets/clean")).text
+        assert "nightly" not in (await visitor.get("/assets/other")).text

@@ -8,6 +8,8 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.selection import selected
+from flowstone.errors import FlowstoneError
 from flowstone.server.addresses import launch_path
 from flowstone.server.pages.page import Page
 from flowstone.server.views.asset_rows import group_of, read_assets
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowstone.assets.asset import Asset
+    from flowstone.assets.graph import AssetGraph
     from flowstone.runs.asset_activity import AssetActivity
     from flowstone.runs.partition_states import PartitionStates
     from flowstone.server.pages.page import Asked
@@ -68,7 +71,9 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "counts": [(shape, counts[shape]) for shape in _SHAPES if counts.get(shape)],
         "launch": launch_path(asset.name),
         "automations": [
-            each for each in automations if each.asset == asset.name and each.kind != "freshness"
+            each
+            for each in automations
+            if each.kind != "freshness" and _is_about(runtime.graph, each.asset, asset.name)
         ],
         "freshness": None if asset.freshness is None else await runtime.freshness(asset),
         "usually": _usually(activity.get(asset.name)),
@@ -100,6 +105,16 @@ def _partitions(
         "more": more,
         "only": state,
     }
+
+
+def _is_about(graph: AssetGraph, what: str | None, asset: str) -> bool:
+    """Whether an automation that names an asset, or a selection of several, is about this one."""
+    if what is None:
+        return False
+    try:
+        return asset in selected(graph, what)
+    except FlowstoneError:
+        return False  # It means nothing by now.
 
 
 def _usually(activity: AssetActivity | None) -> tuple[float, float] | None:

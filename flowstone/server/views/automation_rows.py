@@ -57,7 +57,7 @@ class AutomationRow:
         path: Its page.
         pausing: Where one says why it is to be paused.
         rule: What decides when it acts, in words.
-        about: The asset that it computes or watches, if one is known.
+        about: The asset that it computes or watches, or a selection of several, if one is known.
         shape: The shape of how it is.
         word: That in words.
         fires: What it did, the newest first.
