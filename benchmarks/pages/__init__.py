@@ -4,5 +4,5 @@ from __future__ import annotations
 
 __all__ = ["BENCHMARKS", "LOOPLESS"]
 
-BENCHMARKS = ("browsers",)
+BENCHMARKS = ("weight", "overview", "attempts", "browsers")
 LOOPLESS = frozenset(BENCHMARKS)
