@@ -63,6 +63,7 @@ class Wait:
         answer: What it was answered with, as JSON has it; of an approval `by`, `reason` and `data`.
         answered_at: When it was over (aware), or None.
         about: What whoever answers it is shown, as JSON has it, or None.
+        arrival: Its place among all waits of its store, in the order they were asked for; 0: not known yet.
     """
 
     run_id: str
@@ -77,6 +78,7 @@ class Wait:
     answer: Any = None
     answered_at: datetime | None = None
     about: Mapping[str, Any] | None = None
+    arrival: int = 0
 
     @property
     def step(self) -> StepKey:

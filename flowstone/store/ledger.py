@@ -8,12 +8,11 @@ Map of this file
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from heapq import nlargest
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from flowstone.runs.records import Status
+from flowstone.store.recorded_order import RecordedOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +23,6 @@ __all__ = ["Consumers", "Ledger", "Timeline"]
 
 
 _WITHOUT_VALUE: Final = (Status.FAILED, Status.SKIPPED, Status.CANCELLED)
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns, in a step's way.
 
 _KEYS_TIMED: Final = 20  # Keys of an asset whose successes say how long it takes.
@@ -52,12 +50,13 @@ class Timeline:
         """The current materialization, or None."""
         return self.newest if self.valid else None
 
-    def discard(self, record: Materialization) -> None:
-        """Forget one record that is not a success."""
+    def discard(self, record: Materialization) -> bool:
+        """Forget one record that is not a success; whether it was there."""
         for index, candidate in enumerate(self.records):
             if candidate is record:
                 del self.records[index]
-                return
+                return True
+        return False
 
     def prune(
         self, keep: int, unfinished: Callable[[str], bool]
@@ -133,10 +132,11 @@ class Ledger:
     asset are a question of their own. Those of an asset that have a success are in the order of the newest of them.
     """
 
-    __slots__ = ("_consumers", "_kept", "_needed", "_prunable", "_timelines")
+    __slots__ = ("_consumers", "_kept", "_needed", "_prunable", "_recorded", "_timelines")
 
     def __init__(self) -> None:
         self._timelines: dict[str, dict[str | None, Timeline]] = {}
+        self._recorded: dict[str, RecordedOrder] = {}
         # Made when somebody asks who uses what, and kept up to date from then on: most processes never ask.
         self._consumers: Consumers | None = None
         # Asset-partitions that may have more successes than the last `prune` left: pruning costs what there
@@ -152,6 +152,8 @@ class Ledger:
         timelines = self._timelines.get(asset)
         if timelines is None:
             timelines = self._timelines[asset] = {}
+            self._recorded[asset] = RecordedOrder()
+        self._recorded[asset].records.append(record)
         timeline = timelines.get(partition_key)
         is_new = timeline is None
         if timeline is None:
@@ -266,11 +268,9 @@ class Ledger:
         return found
 
     def recent(self, asset: str, limit: int, offset: int) -> list[Materialization]:
-        """The records of an asset at all partitions, who ended last first: nothing else says their order here."""
-        timelines = reversed(self._timelines.get(asset, {}).values())
-        records = (record for timeline in timelines for record in reversed(timeline.records))
-        newest = nlargest(limit + offset, records, key=lambda record: record.finished_at or _LONG_AGO)
-        return newest[offset:]
+        """The records of an asset at all partitions, the one that was recorded last first."""
+        recorded = self._recorded.get(asset)
+        return [] if recorded is None else recorded.newest(limit, offset, self._holds)
 
     def downstream(self, keys: Iterable[StepKey]) -> dict[StepKey, list[StepKey]]:
         """The direct consumers of each key."""
@@ -291,9 +291,8 @@ class Ledger:
         for record in outcomes:
             key = (record.asset, record.partition_key)
             timeline = self._timeline(key)
-            if timeline is not None:
-                timeline.discard(record)
-                self._drop_empty(key, timeline)
+            if timeline is not None and timeline.discard(record):
+                self._forgot(key, timeline, 1)
 
     def run_finished(self) -> None:
         """What it needed may be pruned."""
@@ -318,8 +317,13 @@ class Ledger:
                 gone += forgotten
                 if needed:
                     self._needed[key] = None
-                self._drop_empty(key, timeline)
+                self._forgot(key, timeline, len(forgotten))
         return gone
+
+    def recorded(self) -> Iterator[Materialization]:
+        """Every record: asset by asset, in the order in which they were recorded."""
+        for asset, recorded in self._recorded.items():
+            yield from recorded.all(self._records(asset))
 
     def timelines(self) -> Iterator[tuple[StepKey, Timeline]]:
         """Every timeline with its key."""
@@ -343,12 +347,24 @@ class Ledger:
         self._prunable[key] = None
         return True
 
-    def _drop_empty(self, key: StepKey, timeline: Timeline) -> None:
+    def _forgot(self, key: StepKey, timeline: Timeline, number: int) -> None:
+        """So many records of a timeline are gone; with the last one it is gone itself."""
+        asset, partition_key = key
         if not timeline.records:
-            timelines = self._timelines[key[0]]
-            del timelines[key[1]]
+            timelines = self._timelines[asset]
+            del timelines[partition_key]
             if not timelines:
-                del self._timelines[key[0]]
+                del self._timelines[asset], self._recorded[asset]
+                return
+        self._recorded[asset].forget(number, lambda: self._records(asset))
+
+    def _records(self, asset: str) -> Iterator[Materialization]:
+        for timeline in self._timelines[asset].values():
+            yield from timeline.records
+
+    def _holds(self, record: Materialization) -> bool:
+        timeline = self._timeline((record.asset, record.partition_key))
+        return timeline is not None and any(known is record for known in reversed(timeline.records))
 
 
 def _successes(timeline: Timeline) -> Iterator[Materialization]:

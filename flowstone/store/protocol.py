@@ -263,10 +263,7 @@ class Store(Protocol):
         """Of each of these assets that has successes, the median of the seconds that some of them took."""
 
     async def recent(self, asset: str, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
-        """Terminal records of an asset at all its partitions and over all runs, the one that ended last first.
-
-        That takes time in proportion to the records of the asset.
-        """
+        """Terminal records of an asset at all its partitions and over all runs, who was recorded last first."""
 
     async def activity(self, assets: Collection[str], *, limit: int) -> Mapping[str, AssetActivity]:
         """Of each of these assets that has any, what is known of the attempts among its last `limit` records."""

@@ -36,7 +36,8 @@ time what comes of it: what was refused when it was asked is refused again when 
 
 Compaction replaces them by what is left of their effects, a summary that is true as a whole (see `snapshot`):
 
-    ["timeline", asset, key, valid, [record, ...]]      what is known of one asset-partition, oldest first
+    ["timeline", asset, key, valid, [record, ...]]      what is known of one asset-partition, oldest first;
+                                        in parts, where something of other partitions was recorded in between
     ["kept", run, number, arrival]                      a run, the number of the first event kept, and its place
     ["steps", run id, [record or [asset, key], ...]]    its records; a pair means the one in that timeline
     ["log", run id, [event or [asset, key], ...]]       its events; a pair means what the step's record says

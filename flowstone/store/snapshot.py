@@ -6,6 +6,8 @@ it by a pair of asset and key, which is what a run's records are told apart by.
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.runs.records import Materialization
@@ -51,12 +53,7 @@ def _single(history: History) -> int:
 def snapshot(history: History) -> Iterator[Operation]:
     """The operations that lead to this state from nothing, see `replay`."""
     shared: set[int] = set()
-    for (asset, key), timeline in history.ledger.timelines():
-        shared.update(map(id, timeline.records))
-        chunks = list(_chunks(timeline.records))
-        for place, records in enumerate(chunks, 1):
-            valid = timeline.valid or place < len(chunks)
-            yield ["timeline", asset, key, valid, [encode_materialization(record) for record in records]]
+    yield from _records(history, shared)
     for run in history.all_runs():
         yield from _run(run, shared)
         yield from _waits(history, run.id)
@@ -72,6 +69,19 @@ def snapshot(history: History) -> Iterator[Operation]:
         yield ["kept_feed", history.feed.count]
     yield from _audit(history)
     yield ["summary"]
+
+
+def _records(history: History, shared: set[int]) -> Iterator[Operation]:
+    """The records of each asset in the order in which they were recorded, those of one partition together."""
+    left = {key: (len(timeline.records), timeline.valid) for key, timeline in history.ledger.timelines()}
+    for (asset, key), following in groupby(history.ledger.recorded(), attrgetter("asset", "partition_key")):
+        for records in _chunks(list(following)):
+            shared.update(map(id, records))
+            number, valid = left[asset, key]
+            left[asset, key] = number - len(records), valid
+            is_last = number == len(records)
+            encoded = [encode_materialization(record) for record in records]
+            yield ["timeline", asset, key, valid or not is_last, encoded]
 
 
 def _as_asked(history: History) -> Iterator[Operation]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from heapq import heappop, heappush, nlargest, nsmallest
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowstone.assets.partition_labels import step_label
@@ -33,9 +33,9 @@ _LEFT: Final = frozenset({"open", "early"})  # For somebody to answer.
 _SHOWN: Final = frozenset({"approval", "signal"})  # Also when their run is over.
 
 
-def _end(wait: Wait) -> tuple[bool, float]:
+def _end(wait: Wait) -> tuple[bool, float, int]:
     end = wait.deadline
-    return (True, -wait.asked_at.timestamp()) if end is None else (False, end.timestamp())
+    return (True, 0.0, -wait.arrival) if end is None else (False, end.timestamp(), wait.arrival)
 
 
 class WaitLedger:
@@ -55,6 +55,7 @@ class WaitLedger:
         # Deadlines, and whose: a wait of a run, or the run itself. What is over by then is passed over.
         self._deadlines: list[tuple[datetime, int, str, _Place | None]] = []
         self._entered = 0
+        self._arrivals = 0
 
     # Changes ------------------------------------------------------------------------------------------------
 
@@ -64,9 +65,9 @@ class WaitLedger:
         known = self.find(event.run_id, (event.asset, event.partition_key), event.name)
         if known is not None and known.status != "early":
             return known
-        wait = Wait(*place, event.waits_for, event.attempt, event.at, event.deadline, about=event.about)
-        self._add(wait)
-        return wait
+        return self._add(
+            Wait(*place, event.waits_for, event.attempt, event.at, event.deadline, about=event.about)
+        )
 
     def keep(self, event: StepKept) -> None:
         """A function did something once; what it was called first is what it stays."""
@@ -251,18 +252,16 @@ class WaitLedger:
         now: datetime,
         before: Wait | None = None,
     ) -> list[Wait]:
-        """Waits for approval as they are now, the newest first; those of one instant by their ids."""
-        end = None if before is None else (before.asked_at, before.id)
-        placed = ((id_, self._placed(place)) for id_, place in self._approvals.items())
-        waits = ((id_, wait.as_of(now)) for id_, wait in placed if wait is not None)
+        """Waits for approval as they are now, the newest first."""
+        waits = (wait.as_of(now) for place in self._approvals.values() if (wait := self._placed(place)))
         found = (
-            (wait.asked_at, id_, wait)
-            for id_, wait in waits
+            wait
+            for wait in waits
             if (not statuses or wait.status in statuses)
             and (asset is None or wait.asset == asset)
-            and (end is None or (wait.asked_at, id_) < end)
+            and (before is None or wait.arrival < before.arrival)
         )
-        return [wait for _, _, wait in nlargest(limit, found, key=itemgetter(0, 1))]
+        return nlargest(limit, found, key=attrgetter("arrival"))
 
     def open_waits(self, asset: str | None, limit: int, now: datetime) -> list[Wait]:
         """What steps wait for: what is over first, then, the newest first, what has no deadline."""
@@ -295,7 +294,10 @@ class WaitLedger:
     def _placed(self, place: tuple[str, _Place] | None) -> Wait | None:
         return None if place is None else self.find(place[0], *place[1])
 
-    def _add(self, wait: Wait) -> None:
+    def _add(self, wait: Wait) -> Wait:
+        if not wait.arrival:  # It is new; or was restored from what an older release wrote.
+            wait = replace(wait, arrival=self._arrivals + 1)
+        self._arrivals = max(self._arrivals, wait.arrival)
         if wait.kind == "approval":
             self._approvals[wait.id] = wait.run_id, (wait.step, wait.name)
         self._of_run.setdefault(wait.run_id, {}).setdefault(wait.step, {})[wait.name] = wait
@@ -304,6 +306,7 @@ class WaitLedger:
             self._steps[wait.step] = self._steps.get(wait.step, 0) + 1
             if wait.deadline is not None:
                 self._due(wait.deadline, wait.run_id, (wait.step, wait.name))
+        return wait
 
     def _leave(self, wait: Wait) -> None:
         left = self._steps[wait.step] - 1

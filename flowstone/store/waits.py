@@ -120,7 +120,7 @@ class Waits(Protocol):
         limit: int = 100,
         before: Wait | None = None,
     ) -> Sequence[Wait]:
-        """Waits for approval, the newest first; those of one instant by their ids.
+        """Waits for approval, the newest first: in the reverse of the order in which they were asked for here.
 
         One whose deadline has passed is shown as what becomes of it, also where no process is there to record that.
 

@@ -304,6 +304,26 @@ class StoreContract:
             "c": {left: (1, 0)},
         }
 
+    async def test_no_clock_says_what_became_of_an_asset_last(self, place):
+        """But the order of recording, over all partitions and runs; also when some of it is forgotten."""
+        store = place.store
+        for number in range(12):
+            key, status = "xyz"[number % 3], (Status.SUCCEEDED, Status.FAILED)[number % 4 == 3]
+            step = end("a", key, started_at=at(1), second=100 - number, status=status, run_id=f"run-{number}")
+            await store.create_run(run(f"run-{number}"))
+            await store.write(step)
+            await store.write(over(f"run-{number}", status, second=100 - number))
+        recorded = [f"run-{number}" for number in reversed(range(12))]
+        assert [each.run_id for each in await store.recent("a")] == recorded
+        store = await place.reopen()
+        assert [each.run_id for each in await store.recent("a", limit=5, offset=2)] == recorded[2:7]
+        await store.prune(keep_versions=1, keep_runs=4)
+        left = ["run-11", "run-10", "run-9", "run-8"]
+        for _ in range(2):
+            assert [each.run_id for each in await store.recent("a")] == left
+            assert (await store.activity(["a"], limit=1))["a"].finished_at == at(100 - 11)
+            store = await place.reopen()
+
     async def test_what_became_of_an_asset_is_asked_for_all_partitions_together(self, place):
         """The newest first, page by page; of the attempts among them, how long they took."""
         store = place.store

@@ -82,7 +82,7 @@ class SharedHistory(History):
                     super()._waits(run, replace(event, at=now))
 
     def _come_to_wait(self, run, asked):
-        for event in sorted(asked, key=lambda event: (event.asset, event.partition_key or "", event.name)):
+        for event in asked:
             now = self._shared.now()
             deadline = event.deadline
             if event.timeout is not None:
@@ -260,8 +260,9 @@ class SharedHistory(History):
         gone = []
         for key, timeline in tuple(self.ledger.timelines()):
             if assets is None or key[0] in assets:
-                gone += timeline.prune(keep_versions, self._is_unfinished)[0]
-                self.ledger._drop_empty(key, timeline)
+                forgotten_here, _ = timeline.prune(keep_versions, self._is_unfinished)
+                gone += forgotten_here
+                self.ledger._forgot(key, timeline, len(forgotten_here))
         for record in gone:
             key = (record.run_id, record.asset, record.partition_key)
             if key in self.items:

@@ -59,7 +59,7 @@ async def _listed(asked: Asked) -> dict[str, Any]:
     runtime = asked.runtime
     decided = asked.query.get("show") == "decided"
     waits = await runtime.waits(limit=_SHOWN)
-    pending = sorted(await runtime.approvals(limit=_SHOWN), key=lambda each: each.requested_at)
+    pending = list(reversed(await runtime.approvals(limit=_SHOWN)))
     answered = [each for each in await runtime.approvals(None, limit=_SHOWN) if each.status in DECIDED]
     return {
         "decided": answered if decided else (),

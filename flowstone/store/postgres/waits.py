@@ -100,11 +100,11 @@ class PostgresWaits(Waits):
         before: Wait | None = None,
     ) -> Sequence[Wait]:
         del now
-        end = (None, None) if before is None else (before.asked_at, before.id)
+        end = None if before is None else before.arrival
         if tuple(statuses) == ("open",):
-            rows = await self._database.fetch("pending_approvals", asset, max(0, limit), *end)
+            rows = await self._database.fetch("pending_approvals", asset, max(0, limit), end)
         else:
-            rows = await self._database.fetch("approvals", list(statuses), asset, max(0, limit), *end)
+            rows = await self._database.fetch("approvals", list(statuses), asset, max(0, limit), end)
         return [_wait(row) for row in rows]
 
     async def open(self, *, now: datetime, asset: str | None = None, limit: int = 100) -> Sequence[Wait]:
@@ -162,8 +162,8 @@ async def _expire(connection: Connection, due: Sequence[str]) -> None:
         await cancel(connection, list(overdue), "timeout")
 
 
-def _in_order(wait: Wait) -> tuple[datetime | None, str, str, str, str]:
-    return wait.deadline, wait.run_id, wait.asset, key_text(wait.partition_key), wait.name
+def _in_order(wait: Wait) -> tuple[datetime | None, int]:
+    return wait.deadline, wait.arrival
 
 
 async def _go_on(connection: Connection, waits: Sequence[Wait]) -> None:
@@ -236,4 +236,5 @@ def _wait(row: Any) -> Wait:
         _value(row["answer"]),
         row["answered_at"],
         _value(row["about"]),
+        row["arrival"],
     )

@@ -15,5 +15,5 @@ with found as materialized (
 )
 select (found.wait).run_id, (found.wait).asset, (found.wait).key, (found.wait).name, (found.wait).kind,
     (found.wait).attempt, (found.wait).asked_at, (found.wait).deadline, (found.wait).status,
-    (found.wait).answer::text, (found.wait).answered_at, (found.wait).about::text, found.before
+    (found.wait).answer::text, (found.wait).answered_at, (found.wait).about::text, (found.wait).arrival, found.before
 from found

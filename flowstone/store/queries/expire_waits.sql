@@ -11,4 +11,4 @@ update flowstone.waits set answered_at = clock_timestamp(), status = case
         else 'expired' end
 from due where waits.run_id = due.run_id and waits.asset = due.asset and waits.key = due.key and waits.name = due.name
 returning waits.run_id, waits.asset, waits.key, waits.name, waits.kind, waits.attempt, waits.asked_at, waits.deadline,
-    waits.status, waits.answer::text, waits.answered_at, waits.about::text
+    waits.status, waits.answer::text, waits.answered_at, waits.about::text, waits.arrival

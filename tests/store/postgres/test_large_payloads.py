@@ -123,8 +123,8 @@ class Cut:
         monkeypatch.setattr(store._database, "transaction", self)
 
     @asynccontextmanager
-    async def __call__(self):
-        async with self.transaction() as connection:
+    async def __call__(self, **options):
+        async with self.transaction(**options) as connection:
             yield connection
         if self.times:
             self.times -= 1
@@ -149,11 +149,11 @@ async def test_a_lost_answer_is_no_excuse(store, monkeypatch):
 
     class Broken(Cut):
         @asynccontextmanager
-        async def __call__(self):
+        async def __call__(self, **options):
             entered.append(1)
             if len(entered) == 1:
                 raise ConnectionResetError
-            async with self.transaction() as connection:
+            async with self.transaction(**options) as connection:
                 yield connection
 
     Broken(monkeypatch, store)

@@ -423,12 +423,16 @@ class SharedModel(CallerRules, AutomationRules, DeliveryRules, Twins):
                     known[run_id, step, name] = _open_or_over(
                         await store.waits.of_token(f"{run_id}{step[0]}{name}"), record
                     )
-        known["approvals"] = sorted(
-            (wait.id, wait.status, wait.attempt, wait.deadline == FUTURE)
-            for wait in await store.waits.approvals(now=datetime.now(UTC))
-        )
+        known["approvals"] = approvals = await store.waits.approvals(now=datetime.now(UTC))
+        for wait in approvals:
+            before = await store.waits.approvals(["open"], now=datetime.now(UTC), before=wait, limit=2)
+            known["approvals", wait.id] = before
+        known["open waits"] = await store.waits.open(now=datetime.now(UTC))
         known["waiting"] = [await store.waits.waiting(step) for step in (None, *STEPS)]
         known["current"] = await store.current(STEPS)
+        for asset in "ab":
+            known["recent", asset] = await store.recent(asset)
+            known["recent", asset, 1] = await store.recent(asset, limit=2, offset=1)
         for step in STEPS:
             known["history", step] = await store.history(step)
             known["downstream", step] = {
