@@ -59,14 +59,11 @@ class Question:
 async def question_of(runtime: Runtime, approval: Approval) -> Question:
     """All that is shown of an approval."""
     of = approval.asset if approval.asset in runtime.graph else None
-    asked = await runtime.approvals(None, asset=of, limit=_LOOKED_AT)
+    asked = await runtime.approvals(None, asset=of, limit=_LOOKED_AT, before=approval.id)
     earlier = [
         each
         for each in asked
-        if (each.asset, each.name) == (approval.asset, approval.name)
-        and each.status != "pending"
-        and each.id != approval.id
-        and each.requested_at <= approval.requested_at
+        if (each.asset, each.name) == (approval.asset, approval.name) and each.status != "pending"
     ]
     before = next((each.data for each in earlier if each.status == "approved"), None)
     return Question(

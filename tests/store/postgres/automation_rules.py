@@ -111,7 +111,7 @@ class AutomationRules:
     def move_each(self, data, node, some):
         fresh = self.fresh_ids()
         changes = [self._change(data.draw, key, fresh) for key in some]
-        # In which order lanes come of what one call records, is not promised: so nothing is told after runs were started.
+        # In which order lanes come of what one call records is not promised: nothing is told after runs began.
         quiet = [any(before.runs for before in changes[:place]) for place in range(len(changes))]
         changes = [
             replace(each, events=[]) if still else each for each, still in zip(changes, quiet, strict=True)

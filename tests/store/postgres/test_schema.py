@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from itertools import count
 
 import asyncpg
 import pytest
 
 from flowstone.errors import StoreUnavailable
-from flowstone.runs.events import StepStarted
+from flowstone.runs.events import StepStarted, StepWaiting
 from flowstone.store.items import UNKNOWN_IO, ItemSet
 from flowstone.store.postgres import PostgresStore, schema
 from flowstone.store.postgres.schema import LATEST
@@ -188,6 +189,38 @@ async def test_items_that_an_older_release_left_are_handed_out(empty_database):
     await store.prune(keep_versions=1, keep_runs=0)
     found = {one.run_id: one.io for one in await store.items.unneeded(["a"], limit=9)}
     assert found == {"run-1": UNKNOWN_IO, "run-2": "files", "run-3": UNKNOWN_IO}
+    await store.close()
+
+
+OLDER_WAITS = """
+insert into flowstone.runs (id, pipeline, asset, request, status, created_at, last_event)
+select 'run-' || n, 'sales', 'a', '{"kind": "materialize", "asset": "a"}', 'running', '2025-01-15', 2
+from generate_series(1, 3) n;
+insert into flowstone.waits (run_id, asset, key, name, kind, attempt, id, asked_at)
+select 'run-' || n, 'a', '', 'go', 'approval', 1, n, '2025-01-15'::timestamptz + interval '1 day' * (n * 2 % 3)
+from generate_series(1, 3) n;
+insert into flowstone.followers (pipeline, name, kinds) values ('sales', 'alert', '{run.queued}');
+insert into flowstone.outbox (follower, lane, number)
+select followers.id, 'run-' || n, 1 from flowstone.followers, generate_series(1, 2) n;
+"""
+
+
+async def test_what_waits_and_is_to_be_delivered_keeps_its_order(empty_database):
+    """What an older release has recorded comes before what is recorded from now on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "LATEST", 38)
+        patch.setattr(schema, "migrations", lambda: migrations()[:38])
+        await PostgresStore(empty_database).migrate()
+    await do(empty_database, OLDER_WAITS)
+    store = PostgresStore(empty_database)
+    await store.open()
+    await store.create_run(run("run-0"))
+    now = datetime.now(UTC)
+    await store.write(StepWaiting(now, "run-3", "b", None, 1, "go", "approval", id="4"))
+    asked = [(wait.run_id, wait.asset) for wait in await store.waits.approvals(now=now)]
+    assert asked == [("run-3", "b"), ("run-1", "a"), ("run-2", "a"), ("run-3", "a")]
+    pending = await store.deliveries.pending("sales", "alert", limit=9)
+    assert [each.lane for each in pending] == ["run-1", "run-2", "run-0"]
     await store.close()
 
 
