@@ -100,10 +100,10 @@ class PostgresFeed(Feed):
     async def read(self, after: int) -> Sequence[FeedEntry]:
         async with self._looking:
             await self._ready()
+        if after > self._top and after > await self.position():  # Another process may have read further.
+            raise FeedExpired(expired(after))
         if after < self._after:
             return await self._older(after)
-        if after > self._top:
-            raise FeedExpired(expired(after))
         if self._problem is not None and after == self._top:
             raise self._problem
         return self._newer(after)

@@ -71,6 +71,44 @@ async def test_whoever_comes_back_misses_nothing(store_url):
                 assert events_of(await anext(stream))[0] == whole[place + 1]
 
 
+async def heard_live(runtime, stream) -> list[dict]:
+    """The events of a run, heard as they happened: the one before it had all that is read for all begin."""
+    for day in (3, 4):
+        await runtime.materialize("visits", partition=f"2025-01-0{day}")
+        found = await until(stream, "run.succeeded")
+    assert len(found) == 5
+    return found
+
+
+async def test_the_only_one_who_followed_comes_back_to_any_event(store_url):
+    """It heard them as they happened, and went; nobody followed meanwhile."""
+    async with Runtime(shop(), store=store_url) as runtime:
+        feed = EventFeed(runtime)
+        async with aclosing(feed.follow(ALL, await feed.position(None))) as stream:
+            whole = await heard_live(runtime, stream)
+        for place, event in enumerate(whole[:-1]):
+            stream = feed.follow(ALL, await feed.position(event["id"]))
+            async with asyncio.timeout(60), aclosing(stream):
+                assert await until(stream, "run.succeeded") == whole[place + 1 :]
+
+
+async def test_one_who_comes_back_does_not_wait_for_another_who_waits(store_url, monkeypatch):
+    """Who follows with nothing to hear keeps nobody from what is known."""
+    monkeypatch.setattr("flowstone.server.api.event_feed._ALIVE", 3_600.0)
+    monkeypatch.setattr("flowstone.server.api.event_feed._LEAST", 0.0)
+    async with Runtime(shop(), store=store_url) as runtime:
+        feed = EventFeed(runtime)
+        async with aclosing(feed.follow(ALL, await feed.position(None))) as stream:
+            whole = await heard_live(runtime, stream)
+            idle = asyncio.create_task(anext(stream))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(60), aclosing(feed.follow(ALL, whole[0]["id"])) as other:
+                assert await until(other, "run.succeeded") == whole[1:]
+            idle.cancel()
+            await asyncio.wait([idle])
+
+
 async def test_all_who_follow_share_one_reader(monkeypatch):
     """A hundred cost the store what one does, and each gets everything; when nobody follows, nothing is read."""
     async with Runtime(shop()) as runtime:

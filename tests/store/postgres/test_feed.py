@@ -246,6 +246,26 @@ async def test_readers_of_one_process_share_each_look(store):
         await reader.__aexit__(None, None, None)
 
 
+async def test_an_id_that_another_process_has_given_is_known_at_once(store, database, monkeypatch):
+    """Though this one has not looked since: who comes back to it goes on, and is not told to load all again."""
+    other = PostgresStore(database)
+    await other.open()
+    with store.feed.watch(lambda: None):
+        await looks(store, 1)
+        monkeypatch.setattr(feed_module, "_LOOK", 3_600.0)
+        await looks(store, 1)
+        await other.create_run(run())
+        given = await other.feed.position()
+        assert await events(store.feed, given) == []
+        await other.write(begun())
+        await other.feed.position()
+        with pytest.raises(FeedExpired):
+            await store.feed.read(given + 10**9)
+        assert await events(store.feed, given) == [begun()]
+        monkeypatch.undo()
+    await other.close()
+
+
 async def test_nobody_who_reads_costs_nothing(store, connection):
     """The looking ends with the last reader."""
     with store.feed.watch(lambda: None):
