@@ -6,19 +6,39 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.partition_labels import step_label
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from flowstone.runs.log_line import LogLine
     from flowstone.runtime.runtime import Runtime
 
-__all__ = ["LogWanted", "log_text", "read_log"]
+__all__ = ["LogWanted", "NewestLines", "log_text", "read_log", "read_newest"]
 
 LogWanted = tuple[str, Any, int | None]
 """Of which asset (empty: all), of which partition, and of which attempt (None: all)."""
 
 _PAGE: Final = 500
+_NEWEST: Final = 200
+_HELD: Final = 12
 _HIDDEN: Final = frozenset({"logger", "stream", "exception", "left_out"})
 _LETTERS: Final = {"debug": "D", "info": "I", "warning": "W", "error": "E", "critical": "E"}
+
+
+@frozen
+class NewestLines:
+    """The newest lines of a log.
+
+    Attributes:
+        kept: Those that are kept.
+        held: What attempts that go on said last, and hold for their end.
+        last: The number after which to go on.
+        more: Whether there may be earlier ones.
+    """
+
+    kept: list[list[Any]]
+    held: list[list[Any]]
+    last: int
+    more: bool
 
 
 async def read_log(
@@ -32,6 +52,21 @@ async def read_log(
         if attempt is None or line.attempt == attempt:
             rows.append(_row(line, named=not asset))
     return rows, after
+
+
+async def read_newest(runtime: Runtime, run_id: str, wanted: LogWanted) -> NewestLines:
+    """The newest lines of a log. Raises `RunNotFound`."""
+    asset, partition, attempt = wanted
+    lines = [line async for line in runtime.logs(run_id, asset or None, partition, tail=_NEWEST)]
+    mine = [line for line in lines if attempt in (None, line.attempt)]
+    kept = [line for line in mine if not line.held]
+    held = [line for line in mine if line.held][-_HELD:]
+    return NewestLines(
+        [_row(line, named=not asset) for line in kept],
+        [_row(line, named=not asset) for line in held],
+        max((line.number for line in lines), default=0),
+        more=len(lines) == _NEWEST,
+    )
 
 
 def log_text(rows: list[list[Any]], after: int, last: int) -> str:

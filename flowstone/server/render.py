@@ -33,6 +33,7 @@ _PARTS: Final = (
     "lineage_row",
     "icon",
     "legend",
+    "log_line",
     "spark",
     "state",
     "waiting_row",

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from flowstone import Context, Each, Pipeline, Retry, Runtime, StaticPartitions, Status
+from flowstone.runtime.services import attempt_logs
 from flowstone.server.timelines import MOST_BARS, RunBars
 from tests.server.conftest import visiting
 
@@ -251,3 +252,60 @@ async def test_a_drawing_has_a_bounded_number_of_bars():
         part = json.loads(bars.whole(0, 1))
         assert part["merged"] is False
         assert all(bar[9] == 1 for bar in part["bars"])
+
+
+def talking(goes_on: asyncio.Event, lines: int) -> Pipeline:
+    """An asset that says so many lines, and then goes on until it is told to end."""
+    pipeline = Pipeline("talking")
+
+    @pipeline.asset
+    async def talks(context: Context) -> int:
+        for number in range(lines):
+            context.log.info("line %d.", number)
+        await goes_on.wait()
+        return 1
+
+    return pipeline
+
+
+async def shown(visitor, path, wanted):
+    """The page once it says something: lines are kept a moment after they are said."""
+    async with asyncio.timeout(60):
+        while wanted not in (page := (await visitor.get(path)).text):
+            await asyncio.sleep(0)
+    return page
+
+
+async def test_of_a_long_log_the_newest_lines_are_shown(visit):
+    """With a way to the first one, from which it is read on."""
+    goes_on = asyncio.Event()
+    async with visit(talking(goes_on, 600)) as visitor:
+        run = await visitor.runtime.submit("talks")
+        page = await shown(visitor, f"/runs/{run.id}?step=talks", "line 599.")
+        assert ("line 400." in page, "line 399." in page) == (True, False)
+        assert f'href="/runs/{run.id}?step=talks&amp;lines=all"' in page
+        whole = (await visitor.get(f"/runs/{run.id}?step=talks&lines=all")).text
+        assert ("line 0." in whole, "line 499." in whole, "line 500." in whole) == (True, True, False)
+        assert "From the first line" not in whole
+        goes_on.set()
+        await run.wait()
+
+
+async def test_what_a_chatty_attempt_says_now_is_shown_while_it_goes_on(visit, monkeypatch):
+    """Though it is not kept before its end; then it is a part of the log."""
+    monkeypatch.setattr(attempt_logs, "_HEAD", 2_000)
+    goes_on = asyncio.Event()
+    async with visit(talking(goes_on, 100)) as visitor:
+        run = await visitor.runtime.submit("talks")
+        path = f"/runs/{run.id}?step=talks"
+        page = await shown(visitor, path, "line 99.")
+        held = page.partition('id="held"')[2]
+        assert ("line 99." in held, "line 88." in held, "line 87." in held) == (True, True, False)
+        assert "line 99." not in page.partition('id="held"')[0]
+        goes_on.set()
+        await run.wait()
+        async with asyncio.timeout(60):
+            while "line 99." not in (await visitor.get(path)).text.partition('id="held"')[0]:
+                await asyncio.sleep(0)
+        page = (await visitor.get(path)).text
+        assert 'class="heldlines"' not in page

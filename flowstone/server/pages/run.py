@@ -10,7 +10,7 @@ from flowstone.masking import masked
 from flowstone.runs.access import Role
 from flowstone.runs.records import Status
 from flowstone.server.addresses import partition_path
-from flowstone.server.log_rows import log_text, read_log
+from flowstone.server.log_rows import NewestLines, log_text, read_log, read_newest
 from flowstone.server.pages.page import Page
 from flowstone.server.render import ICONS, shortened
 from flowstone.server.run_steps import running_now, step_of, step_text
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowstone.runs.running_step import RunningStep
     from flowstone.server.log_rows import LogWanted
     from flowstone.server.pages.page import Asked
+    from flowstone.server.views.run_failure import Panel
 
 __all__ = ["PAGE"]
 
@@ -55,7 +56,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
     wanted: LogWanted = ("", None, None)
     if asset and asked.query.get("log") != "run":
         wanted = (asset, partition, None if panel is None else panel.attempt or None)
-    lines, last = await read_log(runtime, run_id, wanted, 0)
+    log = await _log(asked, run_id, wanted, panel)
     shown, offset = asked.query.get("status", ""), _number(asked.query.get("from", "0"))
     undone = sum(record.counts.get(status.value, 0) for status in (Status.FAILED, Status.SKIPPED))
     return {
@@ -66,8 +67,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "place": await place_in_queue(runtime, record),
         "panel": panel,
         "running": running,
-        "lines": lines,
-        "last_line": last,
+        "log": log,
         "of_run": not wanted[0],
         "log_step": _text(chosen, asked.query.get("step", "")) if wanted[0] else "",
         "log_attempt": wanted[2] or 0,
@@ -87,6 +87,18 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "config": masked(json.dumps(record.config, indent=2, default=dict)),
         "items": await _items(asked, chosen),
     }
+
+
+async def _log(asked: Asked, run_id: str, wanted: LogWanted, panel: Panel | None) -> NewestLines:
+    """The newest lines; or those from the first one on, which the stream of the page goes on with.
+
+    Of an attempt before the last one the newest lines of the step are none.
+    """
+    earlier = panel is not None and wanted[2] is not None and wanted[2] != panel.step.attempt
+    if earlier or asked.query.get("lines") == "all":
+        rows, last = await read_log(asked.runtime, run_id, wanted, 0)
+        return NewestLines(rows, [], last, more=False)
+    return await read_newest(asked.runtime, run_id, wanted)
 
 
 async def _chosen(asked: Asked, record: RunRecord) -> tuple[Materialization | None, str, Any]:
@@ -195,5 +207,10 @@ def news(asked: Asked, seen: str) -> Callable[[], Awaitable[Sequence[tuple[str, 
 
 
 PAGE: Final = Page(
-    "runs", "/runs/{run_id}", "run.html", load, ("state", "acts", "prog", "failure", "steps"), news=news
+    "runs",
+    "/runs/{run_id}",
+    "run.html",
+    load,
+    ("state", "acts", "prog", "failure", "held", "steps"),
+    news=news,
 )
