@@ -34,6 +34,7 @@ _PARTS: Final = (
     "icon",
     "legend",
     "log_line",
+    "planned_words",
     "spark",
     "state",
     "waiting_row",

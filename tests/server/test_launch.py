@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowstone import DailyPartitions, PartitionError, Pipeline, StaticPartitions
+from flowstone import Automation, DailyPartitions, PartitionError, Pipeline, StaticPartitions
 from flowstone.server import ServerOptions
 from flowstone.server.pages.partition_ranges import ranges_text, read_ranges
 
@@ -90,6 +90,53 @@ async def test_a_plan_that_changed_is_shown_again_and_starts_nothing(visit):
         assert len(await visitor.runtime.runs()) == 1
 
 
+async def test_what_takes_it_and_is_not_planned_is_named(visit):
+    """What goes stale, what follows by itself, and what was never made; nothing of what is planned."""
+    pipeline = shop()
+
+    @pipeline.asset(partitions=DAYS, automation=Automation.on_upstream_change())
+    async def follower(raw: int) -> int:
+        return raw
+
+    async with visit(pipeline) as visitor:
+        await visitor.runtime.backfill("visits", upstream=True, end="2025-01-02")
+        page = (await visitor.get("/launch?asset=raw&partitions=2025-01-01&refresh=all")).text
+        below = page.partition("<dt>Below</dt>")[2].partition("<dt>")[0]
+        assert re.findall(r'/assets/(\w+)">\w+</a> <span class="dim">([^<]+)', below) == [
+            ("visits", "goes stale where its inputs change"),
+            ("report", "was never made"),
+            ("follower", "follows by itself"),
+        ]
+        assert "1 of 4 assets" in page
+        whole = (await visitor.get("/launch?asset=report")).text
+        assert re.findall(r'/assets/(\w+)">\w+</a> <span class="dim">([^<]+)', whole) == [
+            ("follower", "follows by itself")
+        ]
+
+
+async def test_stale_days_are_chosen_at_once_and_drawn(visit):
+    """By the reasons that the runtime has; the plan says them."""
+    pipeline = Pipeline("shop")
+    later = Pipeline("shop")
+    for each, version in ((pipeline, "1"), (later, "2")):
+
+        @each.asset(partitions=DAYS, version=version)
+        async def raw() -> int:
+            return 1
+
+    async with visit(pipeline) as visitor:
+        await visitor.runtime.backfill("raw")
+        await visitor.runtime.reload(later)
+        await visitor.runtime.backfill("raw", end="2025-01-30", refresh="all")
+        async with asyncio.timeout(60):
+            while 'data-ranges="2025-01-31" >Stale' not in (
+                page := (await visitor.get("/launch?asset=raw&partitions=2025-01-31")).text
+            ):
+                await asyncio.sleep(0)
+        assert "the code version of raw changed from 1 to 2" in page
+        assert '"ok", "stale"]' in page
+
+
 async def test_what_is_current_may_be_redone(visit):
     async with visit(shop()) as visitor:
         await visitor.runtime.backfill("raw")
@@ -108,6 +155,7 @@ async def test_errors_are_sentences(visit):
         assert 'name="seen"' not in page
         wrong = (await visitor.get("/launch?asset=visits&partitions=2025-01-03:2025-01-01")).text
         assert "ends before it begins" in wrong
+        assert 'aria-invalid="true"' in page
         answer = await visitor.post("/launch", data={"asset": "visits", "partitions": "2025-02-01"})
         assert (answer.status_code, await visitor.runtime.runs()) == (303, [])
 

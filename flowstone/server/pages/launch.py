@@ -11,13 +11,16 @@ from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_labels import key_label
 from flowstone.assets.partition_view import PartitionView
 from flowstone.assets.selection import selected
-from flowstone.errors import ConfigError, FlowstoneError
+from flowstone.errors import ConfigError, FlowstoneError, PartitionError
 from flowstone.frozen import frozen
+from flowstone.masking import masked
 from flowstone.runs.records import Status
 from flowstone.runs.targets import targets_of
 from flowstone.server.pages.launch_config import config_of, fields_of, typed_in
 from flowstone.server.pages.page import Page
 from flowstone.server.pages.partition_ranges import ranges_text, read_ranges
+from flowstone.server.views.downstream_of_plan import below
+from flowstone.server.views.partition_shapes import overlaid, shapes_of, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +42,16 @@ _MOST_WRITTEN: Final = 20  # Partitions and ranges in the command.
 _MOST_DAYS: Final = 1_500  # In the calendar: the latest.
 _PARALLEL: Final = 4
 _MOST_PARALLEL: Final = 64
-_DRAWN: Final = {Status.SUCCEEDED: "ok", Status.FAILED: "fail", Status.SKIPPED: "skipd"}
+_MOST_BELOW: Final = 12
+_SHAPES: Final[Mapping[str, str]] = {
+    "failed": "fail",
+    "missing": "never",
+    "code": "stale",
+    "config": "stale",
+    "upstream": "stale",
+    "forced": "stale",
+}
+"""The shape of what is computed for each reason, the loudest first."""
 
 
 @frozen
@@ -158,37 +170,64 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         values["configs"] = configs(runtime.graph, names, wanted)
         if (declared := runtime.graph[target].partitions) is not None:
             states = (await runtime.partition_states(target))[target]
-            values |= _partitions(states, declared, wanted)
+            values |= await _partitions(asked, states, declared, wanted)
         plan = await planned(runtime, wanted, values["states"])
     except ConfigError as error:
-        return values | {"problem": str(error), "wrong": f"config.{error.asset}.{error.field}"}
+        return values | {"problem": masked(str(error)), "wrong": f"config.{error.asset}.{error.field}"}
+    except PartitionError as error:
+        return values | {"problem": masked(str(error)), "wrong": "partitions"}
     except (FlowstoneError, ValueError) as error:
-        return values | {"problem": str(error)}
-    if plan is None:
-        return values
+        return values | {"problem": masked(str(error))}
+    return values if plan is None else {**values, **await _planned(asked, plan, wanted, values["states"])}
+
+
+async def _planned(
+    asked: Asked, plan: Plan, wanted: Wanted, states: PartitionStates | None
+) -> Mapping[str, Any]:
+    """What would happen."""
     spans = plan.by_asset
-    return values | {
+    run = [each.asset for each in spans if each.to_run]
+    known = await asked.known.read()
+    found = list(below(asked.runtime.graph, run, {each.asset for each in spans}, known.states))
+    return {
         "plan": plan,
         "spans": spans,
+        "shapes": {each.asset: _shape_of(each.reasons) if each.to_run else "reused" for each in spans},
+        "touched": len(run),
+        "below": found[:_MOST_BELOW],
+        "more_below": max(0, len(found) - _MOST_BELOW),
         "lasts": max((each.ends for each in spans), default=0.0) or 1.0,
         "fingerprint": plan.digest,
-        "overlaps": await _overlaps(runtime, {each.asset for each in spans}),
-        "command": _command(wanted, values["states"]),
+        "overlaps": await _overlaps(asked.runtime, {each.asset for each in spans}),
+        "command": _command(wanted, states),
     }
 
 
-def _partitions(states: PartitionStates, declared: Any, wanted: Wanted) -> dict[str, Any]:
+def _shape_of(reasons: Mapping[Any, int]) -> str:
+    return next((shape for kind, shape in _SHAPES.items() if kind in reasons), "queue")
+
+
+async def _partitions(asked: Asked, states: PartitionStates, declared: Any, wanted: Wanted) -> dict[str, Any]:
     """How the partitions stand, texts for those that are chosen at once, and the calendar of a daily set."""
     labels = [key_label(key) for key in states.keys]
     by_status: dict[Status, list[int]] = {}
     for status, first, length in states.spans:
         by_status.setdefault(status, []).extend(range(first, first + length))
+    known = await asked.known.read(states.asset)
+    overlay = (await under_way(asked.runtime)).get(states.asset, {})
+    shapes = shapes_of(overlaid(states, overlay, known.stale.get(states.asset, {})).codes)
+    stale = [place for place, shape in enumerate(shapes) if shape == "stale"]
     failed = by_status.get(Status.FAILED, [])
     current = set(by_status.get(Status.SUCCEEDED, ())) | set(failed)
     missing = [place for place in range(len(labels)) if place not in current]
     quick = [
         (name, len(places), ranges_text(places, labels))
-        for name, places in (("Failed", failed), ("Missing", missing), ("All", range(len(labels))))
+        for name, places in (
+            ("Failed", failed),
+            ("Stale", stale),
+            ("Missing", missing),
+            ("All", range(len(labels))),
+        )
     ]
     found: dict[str, Any] = {"states": states, "quick": quick}
     try:
@@ -200,7 +239,7 @@ def _partitions(states: PartitionStates, declared: Any, wanted: Wanted) -> dict[
         begin = max(0, len(labels) - _MOST_DAYS)
         found["pick"] = {
             "first": labels[begin],
-            "codes": [_DRAWN.get(states[place], "queue") for place in range(begin, len(labels))],
+            "codes": shapes[begin:],
             "pick": [place - begin for place in chosen if place >= begin],
         }
     return found
@@ -234,4 +273,4 @@ def _written(text: str, labels: Sequence[str]) -> list[str]:
     return named + ([f"# and {len(places) - _MOST_WRITTEN:,} more"] if len(places) > _MOST_WRITTEN else [])
 
 
-PAGE: Final = Page("launch", "/launch", "launch.html", load)
+PAGE: Final = Page("launch", "/launch", "launch.html", load, ("now",), pace=1.0, idle=5.0)

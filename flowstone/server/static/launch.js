@@ -25,16 +25,27 @@ async function ask() {
   if (mine !== asks) return;
   history.replaceState(history.state, "", long(to) ? `${to.split("?")[0]}?${new URLSearchParams({ asset: form.elements.asset.value })}` : to);
   const focus = document.activeElement, name = focus?.name, value = focus?.value;
-  for (const id of ["config", "planned", "summary", "go", "typed"]) {
+  for (const id of ["config", "planned", "summary", "go", "typed", "chosen", "unread", "now"]) {
     const next = page.getElementById(id), old = document.getElementById(id);
     if (next && old && !(id === "config" && old.contains(focus))) old.replaceWith(next);  // Who types goes on typing.
   }
-  for (const field of $$("[name^='config.']", form)) {
+  for (const field of $$("[name^='config.'], [name=partitions]", form)) {
     if (page.querySelector(`[name="${CSS.escape(field.name)}"][aria-invalid]`)) field.setAttribute("aria-invalid", "true"); else field.removeAttribute("aria-invalid");
   }
   if (name && !focus.isConnected) $$(`[name="${name}"]`, form).find(e => e.value === value)?.focus();
-  form.removeAttribute("aria-busy");
+  // Its stream is that of what is shown now.
+  const fresh = page.getElementById("stream"), stream = $("#stream");
+  if (stream && fresh) { stream.replaceWith(fresh); htmx.process(fresh); } else if (fresh) { document.body.append(fresh); htmx.process(fresh); } else stream?.remove();
+  form.removeAttribute("aria-busy"); compare();
 }
+// What is shown is what is launched: a plan that has become another one says so.
+function compare() {
+  const now = $("#now [data-fingerprint]"), seen = $("[name=seen]", form), note = $("#outdated");
+  const other = Boolean(now && seen && now.dataset.fingerprint !== seen.value);
+  if (other) $("#outdated-words").textContent = now.dataset.words;
+  note.hidden = !other;
+}
+document.addEventListener("htmx:after:swap", compare);
 function soon() { form.setAttribute("aria-busy", "true"); clearTimeout(waits); waits = setTimeout(ask, 150); }
 form.addEventListener("input", e => {
   if (e.target.id === "asset") { const fields = new URLSearchParams({ asset: e.target.value }); location.assign(`${form.action}?${fields}`); return; }
@@ -43,6 +54,7 @@ form.addEventListener("input", e => {
 });
 form.addEventListener("click", e => {
   const quick = e.target.closest("[data-ranges]"), redo = e.target.closest("[data-redo]");
+  if (e.target.closest("[data-again]")) soon();
   if (quick) { range.value = quick.dataset.ranges; soon(); }
   if (redo) { $("[name=refresh][value=all]", form).checked = true; soon(); }
 });
