@@ -49,8 +49,8 @@ def launch_router() -> APIRouter:
                 return await _back(request, identity, wanted)
             if plan.digest != fields.get("seen"):
                 return await _back(request, identity, wanted, changed="yes")
-            tags = {"by": identity.name} | ({"reason": wanted.reason} if wanted.reason else {})
-            run = await runtime.run_plan(plan, tags=tags)
+            tags = {"reason": wanted.reason} if wanted.reason else {}
+            run = await runtime.run_plan(plan, tags=tags, by=identity.name)
         except PlanOutdated:
             return await _back(request, identity, wanted, changed="yes")
         except (AssetNotFound, ConfigError, PartitionError, SelectionError):

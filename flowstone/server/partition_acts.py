@@ -26,13 +26,14 @@ def partition_acts_router() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.post("/assets/{name}/{key:path}")
-    async def invalidate(request: Request, name: str, key: str, _: Admin) -> RedirectResponse:
+    async def invalidate(request: Request, name: str, key: str, identity: Admin) -> RedirectResponse:
         runtime: Runtime = request.app.state.runtime
         meant = await runtime.partition_key(name, partition_asked(key, request.query_params))
         await runtime.invalidate(
             name,
             partition=None if meant is None else decode_partition(meant),
             downstream=(await form_of(request)).get("downstream") == "yes",
+            by=identity.name,
         )
         return RedirectResponse(prefix_of(request) + partition_path(name, meant), 303)
 

@@ -30,7 +30,7 @@ def run_acts_router() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.post("/runs/cancel")
-    async def cancel_these(request: Request, _: Operator) -> Response:
+    async def cancel_these(request: Request, identity: Operator) -> Response:
         fields = await form_of(request)
         filters = {name: fields[name] for name in FILTERS if fields.get(name)}
         runtime = request.app.state.runtime
@@ -39,19 +39,20 @@ def run_acts_router() -> APIRouter:
 
         async def cancel(run_id: str) -> None:
             async with gate:
-                await (await runtime.run(run_id)).cancel()
+                await (await runtime.run(run_id)).cancel(by=identity.name)
 
         await asyncio.gather(*(cancel(run.id) for run in found.runs))
         return _to(request, "/runs" + (f"?{urlencode(filters)}" if filters else ""))
 
     @router.post("/runs/{run_id}/cancel")
-    async def cancel(request: Request, run_id: str, _: Operator) -> Response:
-        await (await request.app.state.runtime.run(run_id)).cancel()
+    async def cancel(request: Request, run_id: str, identity: Operator) -> Response:
+        reason = (await form_of(request)).get("reason", "").strip()
+        await (await request.app.state.runtime.run(run_id)).cancel(by=identity.name, reason=reason)
         return _to(request, f"/runs/{run_id}")
 
     @router.post("/runs/{run_id}/retry")
-    async def retry(request: Request, run_id: str, _: Operator) -> Response:
-        run = await request.app.state.runtime.retry(run_id)
+    async def retry(request: Request, run_id: str, identity: Operator) -> Response:
+        run = await request.app.state.runtime.retry(run_id, by=identity.name)
         return _to(request, f"/runs/{run.id}")
 
     @router.get("/runs/{run_id}/bars")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from flowstone.runs.records import Status
 from flowstone.wire.freshness import FreshnessModel
-from flowstone.wire.model import Given, Model
+from flowstone.wire.model import Given, Model, Text
 from flowstone.wire.paging import Listed
 from flowstone.wire.values import Partition
 
@@ -85,6 +87,8 @@ class InvalidateModel(Given):
     """Which partition; default: all that have a value."""
     downstream: bool = False
     """Whether everything that was computed from it is invalidated as well."""
+    reason: Annotated[Text, Field(max_length=10_000)] = ""
+    """Why, for those who read the audit log."""
 
 
 class InvalidatedModel(Model):

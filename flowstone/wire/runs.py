@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from flowstone.masking import without_secrets
 from flowstone.runs.records import RunRecord, Status
 from flowstone.runs.targets import request_label
-from flowstone.wire.model import Instant, Model, Text
+from flowstone.wire.model import Given, Instant, Model, Text
 from flowstone.wire.paging import Listed
 from flowstone.wire.values import label
 
-__all__ = ["RunModel", "RunsQuery"]
+__all__ = ["CancelModel", "RunModel", "RunsQuery"]
 
 _SHOWN = 100
 
@@ -49,6 +51,8 @@ class RunModel(Model):
     """Seconds until it is cancelled."""
     retry_of: str | None
     """The run of which it computes again what failed."""
+    by: str | None
+    """Who asked for it; null if nobody said."""
     config: dict[str, dict[str, Any]]
     """The config that was given, by asset, without passwords."""
     tags: dict[str, str]
@@ -93,6 +97,7 @@ class RunModel(Model):
             max_parallel=request.max_parallel,
             timeout=request.timeout,
             retry_of=request.retry_of,
+            by=request.by,
             config={name: without_secrets(dict(fields)) for name, fields in request.config.items()},
             tags=dict(request.tags),
             key=run.key,
@@ -105,6 +110,13 @@ class RunModel(Model):
             total=run.total,
             counts={str(status): number for status, number in run.counts.items()},
         )
+
+
+class CancelModel(Given):
+    """Why it is stopped."""
+
+    reason: Annotated[Text, Field(max_length=10_000)] = ""
+    """Why, for those who look at the run and at the audit log."""
 
 
 class RunsQuery(Listed):

@@ -129,7 +129,7 @@ async def test_history_says_why_each_ran_and_by_whom(visit):
     async with visit(pipeline, automate=True) as visitor:
         (run,) = await visitor.runtime.fire("nightly", by="grace")
         await run.wait()
-        await visitor.runtime.materialize("report", tags={"why": "new counter", "by": "ada"})
+        await visitor.runtime.materialize("report", tags={"why": "new counter"}, by="ada")
         page = (await visitor.get("/assets/report")).text
         happened = page.partition('id="happened"')[2].partition("</section>")[0]
         assert "new counter" in happened

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from flowstone import Output, Pipeline, RunFailed, StaticPartitions
+from flowstone import Config, Output, Pipeline, RunFailed, StaticPartitions
 from tests.server.walk import asked, filled, routes_of
 
 PAYLOADS = [
@@ -69,6 +69,13 @@ def hostile() -> Pipeline:
     def bad(good: int) -> int:
         raise ValueError(ALL)
 
+    class Told(Config):
+        text: str = ""
+
+    @pipeline.asset
+    def configured(told: Told) -> int:
+        return len(told.text)
+
     @pipeline.asset
     def waits(context) -> int:
         context.approval(ALL[:40], message=ALL, data={"said": ALL})
@@ -119,21 +126,29 @@ def leads_here(address):
 async def written(visitor):
     """Payloads wherever somebody may write: what pages are then asked for."""
     runtime = visitor.runtime
-    run = await runtime.submit_backfill("bad", upstream=True, tags={"why": ALL})
+    run = await runtime.submit_backfill("bad", upstream=True, tags={"why": ALL}, by=ALL)
     with contextlib.suppress(RunFailed):
         await run.wait()
-    waiting = await runtime.submit("waits", tags={"why": ALL})
+    told = await runtime.submit("configured", config={"text": ALL}, tags={"reason": ALL}, by=KEYS[9])
+    await told.wait()
+    waiting = await runtime.submit("waits", tags={"why": ALL}, by=KEYS[4])
     async for event in waiting.events():
         if event.kind == "run.waiting":
             break
     cancelled = await runtime.submit("waits", tags={ALL[:30]: "x"})
-    await cancelled.cancel()
+    await cancelled.cancel(by=ALL, reason=ALL)
+    await runtime.invalidate("configured", by=KEYS[9], reason=ALL)
+    await runtime.pause(KEYS[4], by=ALL, reason=ALL)
+    await runtime.resume(KEYS[4], by=ALL)
+    await runtime.add_partitions(KEYS[9], [KEYS[4]], by=ALL)
     (approval, *_) = await runtime.approvals()
     common = {"run_id": run.id, "asset": "good", "name": "good", "approval": approval.id, "id": run.id}
     return [
         common | {"partition": KEYS[0], "key": KEYS[0]},
         common
         | {"run_id": waiting.id, "asset": "bad", "name": KEYS[4], "partition": KEYS[9], "key": KEYS[9]},
+        common | {"run_id": told.id, "asset": "configured", "name": "configured"},
+        common | {"run_id": cancelled.id, "asset": "waits", "name": "waits"},
         dict.fromkeys(common, KEYS[0]) | {"partition": KEYS[11], "key": KEYS[11]},
     ]
 
@@ -155,6 +170,7 @@ QUERY = (
     "focus",
     "run",
     "cursor",
+    "by",
 )
 
 

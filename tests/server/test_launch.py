@@ -74,7 +74,8 @@ async def test_what_is_shown_is_started_and_leads_to_the_run(visit, store):
             *("raw[2025-01-03]", "visits[2025-01-03]", "raw[2025-01-31]", "visits[2025-01-31]")
         }
         record = await run.record()
-        assert (record.tags, record.request.max_parallel) == ({"by": "local", "reason": "new file"}, 2)
+        assert (record.tags, record.request.max_parallel) == ({"reason": "new file"}, 2)
+        assert record.request.by == "local"
 
 
 async def test_a_plan_that_changed_is_shown_again_and_starts_nothing(visit):
@@ -220,7 +221,7 @@ async def test_nothing_is_started_where_other_partitions_would_run_than_were_see
         await visitor.runtime.invalidate("raw", partition="2025-01-15")
         answer = await visitor.post("/launch", data=fields | {"seen": seen(page)})
         assert "changed=yes" in answer.headers["location"]
-        assert all(run.tags.get("by") is None for run in await visitor.runtime.runs())
+        assert all(run.request.by is None for run in await visitor.runtime.runs())
         page = (await visitor.get("/launch", params=fields)).text
         answer = await visitor.post("/launch", data=fields | {"seen": seen(page)})
         assert answer.headers["location"].startswith("/runs/")

@@ -19,6 +19,7 @@ from flowstone.server.access.guard import Reader
 from flowstone.server.api import (
     approvals,
     assets,
+    audit,
     automations,
     events,
     explanations,
@@ -49,6 +50,7 @@ _MODULES = (
     pools,
     nodes,
     events,
+    audit,
     tokens,
 )
 

@@ -83,9 +83,9 @@ def _add_signals(routes: APIRouter) -> None:
     )
     async def signal(
         runtime: Served,
-        _: Operator,
+        identity: Operator,
         token: Annotated[str, Path(description="What `context.signal_token` gave.")],
         body: SignalModel | None = None,
     ) -> SignalledModel:
-        await runtime.signal(token, None if body is None else body.payload)
+        await runtime.signal(token, None if body is None else body.payload, by=identity.name)
         return SignalledModel()

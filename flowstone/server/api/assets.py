@@ -106,11 +106,15 @@ def _add_history(routes: APIRouter) -> None:
         dependencies=PLAIN,
     )
     async def invalidate(
-        runtime: Served, _: Admin, asset: AssetName, body: InvalidateModel | None = None
+        runtime: Served, identity: Admin, asset: AssetName, body: InvalidateModel | None = None
     ) -> InvalidatedModel:
         what = body or InvalidateModel()
         number = await runtime.invalidate(
-            asset, partition=partition_argument(what.partition), downstream=what.downstream
+            asset,
+            partition=partition_argument(what.partition),
+            downstream=what.downstream,
+            by=identity.name,
+            reason=what.reason,
         )
         return InvalidatedModel(invalidated=number)
 

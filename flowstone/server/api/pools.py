@@ -38,10 +38,10 @@ def router() -> APIRouter:
     )
     async def set_pool(
         runtime: Served,
-        _: Admin,
+        identity: Admin,
         name: Annotated[str, Path(description="The name of the pool.", examples=["warehouse"])],
         body: SlotsModel,
     ) -> PoolModel:
-        return PoolModel.of(await runtime.set_pool(name, slots=body.slots))
+        return PoolModel.of(await runtime.set_pool(name, slots=body.slots, by=identity.name))
 
     return routes

@@ -56,9 +56,9 @@ def router() -> APIRouter:
         dependencies=PLAIN,
     )
     async def retry(
-        request: Request, response: Response, runtime: Served, _: Operator, run_id: RunId
+        request: Request, response: Response, runtime: Served, identity: Operator, run_id: RunId
     ) -> RunModel:
-        run = await runtime.retry(run_id)
+        run = await runtime.retry(run_id, by=identity.name)
         path = request.url.path.removesuffix(f"/{run_id}/retry")
         response.headers["Location"] = f"{path}/{run.id}"
         return RunModel.of(await run.record())

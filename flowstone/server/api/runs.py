@@ -13,7 +13,7 @@ from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
 from flowstone.server.api.starting import add_starting
 from flowstone.wire.paging import Page
-from flowstone.wire.runs import RunModel, RunsQuery
+from flowstone.wire.runs import CancelModel, RunModel, RunsQuery
 
 __all__ = ["router"]
 
@@ -47,9 +47,11 @@ def router() -> APIRouter:
         responses=problems(404),
         dependencies=PLAIN,
     )
-    async def cancel(runtime: Served, _: Operator, run_id: RunId) -> RunModel:
+    async def cancel(
+        runtime: Served, identity: Operator, run_id: RunId, body: CancelModel | None = None
+    ) -> RunModel:
         run = await runtime.run(run_id)
-        await run.cancel()
+        await run.cancel(by=identity.name, reason="" if body is None else body.reason)
         return RunModel.of(await run.record())
 
     return routes

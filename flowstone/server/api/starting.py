@@ -66,7 +66,7 @@ def add_starting(routes: APIRouter) -> None:
             str | None, Header(description=_ONCE, min_length=1, max_length=1_000)
         ] = None,
     ) -> RunModel:
-        run = await _submitted(runtime, body, _once(identity, idempotency_key))
+        run = await _submitted(runtime, body, identity, _once(identity, idempotency_key))
         response.status_code = 201 if run.submitted else 200
         response.headers["Location"] = f"{request.url.path.rstrip('/')}/{run.id}"
         return RunModel.of(await run.record())
@@ -77,7 +77,7 @@ def _once(identity: Identity, key: str | None) -> str | None:
     return None if key is None else hashlib.sha256(f"{identity.name}\0{key}".encode()).hexdigest()
 
 
-async def _submitted(runtime: Runtime, asked: StartModel, once: str | None) -> Run:
+async def _submitted(runtime: Runtime, asked: StartModel, identity: Identity, once: str | None) -> Run:
     backfills = asked.partitions is not None or asked.start is not None or asked.end is not None
     kind = asked.kind or ("backfill" if backfills else "materialize")
     common: dict[str, Any] = {
@@ -86,6 +86,7 @@ async def _submitted(runtime: Runtime, asked: StartModel, once: str | None) -> R
         "key": asked.key,
         "priority": asked.priority,
         "once": once,
+        "by": identity.name,
     }
     if kind == "materialize":
         _refuse(asked, "materialize", ("partitions", "start", "end"))

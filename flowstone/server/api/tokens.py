@@ -43,7 +43,7 @@ def router() -> APIRouter:
         responses=problems(404),
         dependencies=PLAIN,
     )
-    async def revoke(runtime: Served, _: Admin, name: Name) -> TokenModel:
-        return TokenModel.of(await runtime.revoke_token(name))
+    async def revoke(runtime: Served, identity: Admin, name: Name) -> TokenModel:
+        return TokenModel.of(await runtime.revoke_token(name, by=identity.name))
 
     return routes

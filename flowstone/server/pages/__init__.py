@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowstone.server.pages import (
     asset,
     assets,
+    audit,
     automation,
     graph,
     launch,
@@ -38,4 +39,5 @@ PAGES: Final[tuple[Page, ...]] = (
     waiting.ONE,
     system.PAGE,
     system.ONE,
+    audit.PAGE,
 )

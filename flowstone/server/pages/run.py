@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.frozen import frozen
 from flowstone.masking import masked
 from flowstone.runs.access import Role
+from flowstone.runs.audit import WORDS
 from flowstone.runs.records import Status
 from flowstone.server.addresses import partition_path
 from flowstone.server.log_rows import NewestLines, log_text, read_log, read_newest
@@ -22,6 +23,7 @@ from flowstone.server.views.run_progress import progress_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from flowstone.runs.audit import AuditEntry
     from flowstone.runs.records import Materialization, RunRecord
     from flowstone.runs.running_step import RunningStep
     from flowstone.server.log_rows import LogWanted
@@ -32,6 +34,7 @@ __all__ = ["PAGE"]
 
 _ROWS: Final = 50
 _ITEMS: Final = 20
+_ACTS: Final = 20
 _ENDINGS: Final = (Status.SUCCEEDED, Status.REUSED, Status.FAILED, Status.SKIPPED, Status.CANCELLED)
 
 
@@ -64,6 +67,8 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "progress": progress_of(record, running, asked.now),
         "parts": _parts(record, running),
         "origin": await origin_of(runtime, record),
+        "acts_on_it": await _acts(asked, run_id),
+        "did": WORDS,
         "place": await place_in_queue(runtime, record),
         "panel": panel,
         "running": running,
@@ -99,6 +104,12 @@ async def _log(asked: Asked, run_id: str, wanted: LogWanted, panel: Panel | None
         rows, last = await read_log(asked.runtime, run_id, wanted, 0)
         return NewestLines(rows, [], last, more=False)
     return await read_newest(asked.runtime, run_id, wanted)
+
+
+async def _acts(asked: Asked, run_id: str) -> Sequence[AuditEntry]:
+    """What was done to the run after it was asked for, the newest first."""
+    found = await asked.runtime.audit(run_id=run_id, limit=_ACTS)
+    return [entry for entry in found if entry.action != "run.queued"]
 
 
 async def _chosen(asked: Asked, record: RunRecord) -> tuple[Materialization | None, str, Any]:

@@ -57,7 +57,7 @@ def _reason(
         return fired[record.run_id]
     if run is None:
         return "", ""
-    by = run.tags.get("by", "")
+    by = run.request.by or ""
     if record.asset not in run.assets:
         return f"for {targets_label(run.request)}", by
     why = run.tags.get("why") or run.tags.get("reason")

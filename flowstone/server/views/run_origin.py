@@ -55,7 +55,7 @@ async def origin_of(runtime: Runtime, run: RunRecord) -> Origin:
 
 def by_hand(run: RunRecord) -> Origin:
     """Of a run that no automation has asked for."""
-    return Origin("person", run.tags.get("by", ""))
+    return Origin("person", run.request.by or "")
 
 
 async def place_in_queue(runtime: Runtime, run: RunRecord) -> int | None:

@@ -1,0 +1,70 @@
+"""The audit log: who did what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowstone.runs.audit import AuditAction, AuditEntry
+from flowstone.wire.model import Instant, Model, Text
+from flowstone.wire.paging import Listed
+from flowstone.wire.values import label
+
+__all__ = ["AuditEntryModel", "AuditQuery"]
+
+
+class AuditEntryModel(Model):
+    """Something that somebody did."""
+
+    id: int
+    """Its number: that of what was recorded later is higher."""
+    at: Instant
+    """When it was recorded."""
+    action: AuditAction
+    """What was done."""
+    by: str | None
+    """Who did it: the name of a token, of a user or of a service; null: nobody said, or it happened by itself."""
+    asset: str | None
+    """The asset that it was done to."""
+    partition: str | None
+    """Its partition, where it was a single one."""
+    run_id: str | None
+    """The run that it was done to, or that it began."""
+    name: str
+    """The wait, automation, pool, partition set or token that it was done to; of a run the automation that asked
+    for it; or empty."""
+    reason: str
+    """Why, in the words of who did it; or empty."""
+    details: dict[str, Any]
+    """What else there is to say: of a run its `kind`, how many `partitions` or which `span`, `retry_of`, and the
+    assets `beside` this one; of values how many `partitions`; of an automation its `pipeline`; `keys` of a
+    partition set, `slots` of a pool, and the `role` of a token."""
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> AuditEntryModel:
+        """As the API shows it."""
+        details = dict(entry.details)
+        if "span" in details:
+            details["span"] = [label(end) for end in details["span"]]
+        return cls(
+            id=entry.id,
+            at=entry.at,
+            action=entry.action,
+            by=entry.by,
+            asset=entry.asset,
+            partition=label(entry.partition_key),
+            run_id=entry.run_id,
+            name=entry.name,
+            reason=entry.reason,
+            details=details,
+        )
+
+
+class AuditQuery(Listed):
+    """Which entries."""
+
+    asset: Text | None = None
+    """Only what was done to this asset."""
+    run_id: Text | None = None
+    """Only what was done to this run, also if it is forgotten."""
+    by: Text | None = None
+    """Only what was done by them."""
