@@ -1,8 +1,8 @@
 """The process that takes runs out of the queue while this node has room for more.
 
-It is woken when somebody submits, when something here has ended while runs may wait, and at every look. What it
-takes is the most urgent there is; what it does not take, another node may. Of what stays in the queue it says
-what it could not run at all.
+It is woken when somebody submits, when something here has ended while runs may wait, when a run is to be cancelled
+that it had left alone, and at every look. What it takes is the most urgent there is; what it does not take, another
+node may. Of what stays in the queue it says what it could not run at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
-    from flowstone.store.cluster import Cluster
+    from flowstone.store.cluster import Cluster, Notification
 
 __all__ = ["QueueConsumer"]
 
@@ -31,7 +31,7 @@ _MOST_JUDGED = 200  # Runs of the queue that are looked at, the most urgent ones
 class QueueConsumer(Poller):
     """Takes runs of this node's pipelines."""
 
-    kinds = ("queued", "look")
+    kinds = ("queued", "cancel", "look")
     unanswered = "it does not say which runs wait"
 
     def __init__(self, ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster) -> None:
@@ -49,6 +49,10 @@ class QueueConsumer(Poller):
             await super().run(started)
         finally:
             del self._runs.on_gone[self._has_room]
+
+    def _heard(self, notification: Notification) -> None:
+        if notification.kind != "cancel" or self._runs.snoozed.wake(notification.subject):
+            super()._heard(notification)
 
     def _has_room(self) -> None:
         if self._runs_may_wait:

@@ -18,7 +18,7 @@ from flowstone.errors import RunNotFound, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import RunCancelRequested, StepProgressed
 from flowstone.runs.records import Status
 from flowstone.runtime.run.closing import cancel_run
-from flowstone.runtime.run.takeover import take_up
+from flowstone.runtime.run.takeover import is_known, take_up
 from flowstone.store.cluster import Notification
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
@@ -134,18 +134,18 @@ class RemoteRuns:
         await self.ended(run_id, partial(self._cancel_if_left, runs))
 
     async def _cancel_if_left(self, runs: LocalRuns, run: RunRecord) -> None:
-        """A run whose owner is gone, while no node lives that would take it over, would wait for ever."""
+        """A run that nobody drives would wait until a node has room for it, and for ever where none takes it."""
         peers = self._ctx.peers
         if run.owner is not None and not peers.gone(run.owner):
             return
-        if any(run.pipeline in watched.node.pipelines for watched in peers.all_alive()):
-            return
-        known = self._ctx.snapshot.graph.assets.keys()
-        if run.owner is None and runs.open and known >= set(run.request.targets):
-            await self.take_back(run, runs)  # It was parked, and ends as one that is driven here.
-            return
-        with suppress(StaleWrite, StoreUnavailable):  # Somebody came to take it; or the next look will do it.
-            await cancel_run(self._ctx, run)
+        with suppress(StaleWrite):  # Somebody came to take it.
+            if run.owner is None and runs.open and is_known(self._ctx, run):
+                await self.take_back(run, runs)  # It ends as one that is driven here.
+                return
+            if any(run.pipeline in watched.node.pipelines for watched in peers.all_alive()):
+                return
+            with suppress(StoreUnavailable):  # The next look will do it.
+                await cancel_run(self._ctx, run)
 
     async def events(self, run_id: str) -> AsyncIterator[Event]:
         """What is recorded of the run, in order, until it has ended; and its progress, if it lives here."""

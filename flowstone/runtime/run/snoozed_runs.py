@@ -21,6 +21,10 @@ class SnoozedRuns:
         """Leave this run alone for so long."""
         self._until[run_id] = self._clock.monotonic() + seconds
 
+    def wake(self, run_id: str) -> bool:
+        """Leave this one alone no longer; whether it was."""
+        return self._until.pop(run_id, None) is not None
+
     def clear(self) -> None:
         """Leave none alone any longer."""
         self._until.clear()

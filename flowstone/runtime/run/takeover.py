@@ -119,6 +119,7 @@ async def take_up(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, record
     """Drive a run that this node owns, or let go of it: hand back what it cannot run, fail what nobody can plan.
 
     Raises:
+        StaleWrite: It is somebody else's by now.
         StoreUnavailable: The store is away; the run is still this node's.
     """
     if not runs.open:
@@ -131,6 +132,9 @@ async def take_up(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, record
         return
     unknown = next((name for name in record.request.targets if name not in ctx.snapshot.graph), None)
     if unknown is not None:
+        if await _is_to_be_cancelled(ctx, record.id):
+            await cancel_run(ctx, record)  # That needs no code of it.
+            return
         words = f"it waits for a node that knows the asset {unknown!r}: this one does not"
         ctx.alarms.set(f"run {record.id}", words)
         runs.snoozed.hold(record.id, _UNKNOWN_ASSET)

@@ -8,6 +8,7 @@ import pytest
 
 from flowstone import Context, Pipeline, RunCancelled, StaticPartitions
 from tests.runtime.cluster.scene import LEASE
+from tests.runtime.doubles import Gate
 
 
 def naps(town, node, seconds=60.0):
@@ -110,6 +111,71 @@ async def test_a_parked_run_is_cancelled_without_being_started(town):
     assert [each.asset for each in (await run.result()).cancelled] == ["rested"]
     assert len(town.starts) == 1
     assert not town.shared.history.waits.waiting(None)
+
+
+def without_naps():
+    """The pipeline of a later release: the assets that slept are gone."""
+    pipeline = Pipeline("naps")
+
+    @pipeline.asset
+    async def other() -> None: ...
+
+    return pipeline
+
+
+@pytest.mark.parametrize("by", ["worker", "command"])
+@pytest.mark.parametrize("left", ["parked", "woken", "handed back", "orphaned"])
+async def test_a_run_is_cancelled_of_an_asset_that_no_node_has_any_more(town, left, by):
+    """That needs nobody's code: neither of those who ask for it, nor of a node that would take it over."""
+    first = await town.node("first", naps(town, "first", 20.0), lease=LEASE)
+    if left in {"handed back", "orphaned"}:
+        town.gates["parts", "b"] = Gate()
+        run = await first.submit("parts", partition="b")
+        await town.until(town.gates["parts", "b"].entered.is_set, 2.0, 0.01)
+    else:
+        run = await first.submit("parts", partition="a")
+        await parked(town, run.id)
+    later = await town.node("later", without_naps())
+    if left == "orphaned":
+        await town.die("first")
+    else:
+        await town.leave("first")
+    if left in {"woken", "handed back"}:
+        await town.until(lambda: town.stores["later"].calls.get("release"), 40.0)
+        assert (town.status(run.id), town.owner(run.id)) == ("running", None)
+    asked = later if by == "worker" else await town.node("command", without_naps(), worker=False)
+    await town.outcome((await asked.run(run.id)).cancel(), 1.0 if left != "orphaned" else LEASE + 5.0)
+    assert town.status(run.id) == "cancelled"
+    assert [(step.asset, step.status) for step in await asked.steps(run.id)] == [("parts", "cancelled")]
+
+
+async def test_a_cancel_wakes_a_run_that_a_node_had_put_off(town):
+    """By somebody who is of another pipeline, and leaves it to that node."""
+    first = await town.node("first", naps(town, "first", 20.0))
+    run = await first.submit("rested")
+    await parked(town, run.id)
+    await town.node("later", without_naps())
+    await town.leave("first")
+    await town.until(lambda: town.stores["later"].calls.get("release"), 40.0)
+    stranger = await town.node("stranger", town.pipeline("stranger"))
+    await town.outcome((await stranger.run(run.id)).cancel(), 1.0)
+    assert town.status(run.id) == "cancelled"
+
+
+async def test_a_full_node_cancels_what_waits_for_room_there(town):
+    """It need not have begun again for that."""
+    first = await town.node("first", naps(town, "first", 20.0), max_concurrency=1)
+    run = await first.submit("rested")
+    await parked(town, run.id)
+    town.gates["parts", "b"] = Gate()
+    busy = await first.submit("parts", partition="b")
+    await town.until(town.gates["parts", "b"].entered.is_set, 2.0, 0.01)
+    await town.until(lambda: town.status(run.id) == "running", 40.0)
+    assert town.owner(run.id) is None
+    await town.outcome(run.cancel(), 1.0)
+    assert town.status(run.id) == "cancelled"
+    town.gates["parts", "b"].open()
+    await town.outcome(busy.wait(), 2.0)
 
 
 async def test_the_timeout_of_a_run_counts_while_it_is_parked(town):
