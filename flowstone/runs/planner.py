@@ -52,7 +52,9 @@ def plan_run(graph: AssetGraph, view: PartitionView, request: RunSpec) -> RunPla
     for index, asset in enumerate(needs.part_of_run()):
         plan = plans[asset] = AssetPlan(asset, index, offset, needs.keys[asset], request.refresh)
         offset = plan.end
-        dependencies = [each for each in needs.dependencies.get(asset, ()) if each.asset in plans]
+        dependencies = needs.dependencies.get(asset, ())
+        if not request.upstream:
+            dependencies = [each for each in dependencies if each.asset in plans]
         if dependencies:
             upstream_plans = [plans[each.asset] for each in dependencies]
             plan.connect(view, dependencies, upstream_plans, same_keys=asset not in needs.apart)
@@ -77,17 +79,22 @@ class _Needs:
         self.graph = graph
         self.view = view
         own = _target_keys(view, request)
-        self.targets = {graph[name].name: _shared_keys(own, share) for name, share in request.beside.items()}
-        self.targets[graph[request.asset].name] = own
-        self.keys = {name: keys for name, keys in self.targets.items() if keys is not None}
+        self.targets: dict[str, Sequence[Any] | None] = {graph[request.asset].name: own}
+        self.keys: dict[str, Sequence[Any]] = {request.asset: own}
+        for name, share in request.beside.items():
+            keys = self.targets[graph[name].name] = _shared_keys(own, share)
+            if keys is not None:
+                self.keys[name] = keys
         self.order = self._order(grows=request.upstream or len(self.keys) < len(self.targets))
         self.dependencies: dict[str, list[Dependency]] = {}
         self.apart: set[str] = set()
         self._whole = request.upstream
-        self._looked_at = frozenset(self.order)
+        self._looked_at = () if request.upstream else frozenset(self.order)
         self._parts: dict[str, list[Sequence[Any]]] = {}  # Where downstream assets need different keys.
 
     def _order(self, *, grows: bool) -> Sequence[str]:
+        if grows and len(self.targets) == 1:
+            return [*self.graph.upstream(*self.targets), *self.targets]
         if grows:
             return self.graph.with_upstream(self.targets)
         return sorted(self.targets, key=self.graph.rank)
@@ -104,12 +111,17 @@ class _Needs:
 
     def part_of_run(self) -> list[str]:
         """The assets of the run, upstream before downstream."""
-        return [name for name in self.order if name in self.keys and (self._whole or name in self.targets)]
+        within = self.keys if self._whole else self.keys.keys() & self.targets.keys()
+        return [name for name in self.order if name in within]
 
     def asked(self) -> dict[str, Sequence[Any]]:
         """The keys of each target that is part of the run; those that are needed, where these were asked for."""
-        found = {name: self.keys.get(name) if keys is None else keys for name, keys in self.targets.items()}
-        return {name: keys for name, keys in found.items() if keys is not None}
+        found = {}
+        for name, keys in self.targets.items():
+            its = self.keys.get(name) if keys is None else keys
+            if its is not None:
+                found[name] = its
+        return found
 
     def needs_itself(self, asset: str) -> bool:
         """Whether it depends on its own earlier keys: only by a mapping can it."""
@@ -131,7 +143,7 @@ class _Needs:
         needed = self.dependencies.get(asset, [])  # It may depend on itself.
         for dependency in assets[asset].dependencies:
             upstream = dependency.asset
-            if upstream == asset or upstream not in self._looked_at or assets[upstream].is_constant:
+            if assets[upstream].is_constant or upstream == asset or not self._is_looked_at(upstream):
                 continue
             part = keys
             if not graph.needs_same_keys(asset, upstream):
@@ -147,6 +159,9 @@ class _Needs:
                 self._need(upstream, part)
         if needed:
             self.dependencies[asset] = needed
+
+    def _is_looked_at(self, asset: str) -> bool:
+        return self._whole or asset in self._looked_at
 
     def _is_fixed(self, asset: str) -> bool:
         """Whether just the partitions that were asked for are part of the run, whatever else is needed of it."""

@@ -100,6 +100,8 @@ def assets_to_run(graph: AssetGraph, given: object) -> tuple[tuple[str, ...], bo
         SelectionError: A selection cannot be read, names what there is not, or leaves nothing.
     """
     if isinstance(given, str):
+        if given in graph.assets:
+            return (given,), False  # Nearly always, and no asset is called like a selection.
         return selected(graph, given), is_selection(given)
     if isinstance(given, list | tuple):
         names = {name for each in given for name in assets_to_run(graph, each)[0]}
@@ -140,17 +142,18 @@ def materialize_request(
     by: str | None = None,
 ) -> RunSpec:
     """These assets only."""
-    return run_request(
-        view,
-        names,
-        partition=partition,
-        refresh="all",
-        max_parallel=None,
-        timeout=timeout,
-        tags=tags,
-        upstream=False,
-        config=config,
-        by=by,
+    targets = targets_of(view, names, partitions=partition is not None)
+    asset = targets.asset
+    return RunSpec(
+        kind="materialize",
+        asset=asset,
+        keys=(encoded(view, asset, partition),),
+        timeout=_positive("timeout", timeout),
+        tags=checked_tags(tags),
+        as_of=view.now.isoformat() if targets.beside else None,  # One partition is there whatever the hour.
+        partitioned=view.graph[asset].partitions is not None,
+        config={} if config is None else given(view.graph, targets.names, config),
+        beside=targets.beside,
     )
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from flowstone.actors.spawn import OWNER
 from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
-from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import (
     ArgumentError,
@@ -144,9 +144,14 @@ class RunClient:
         Raises:
             DependencyNotReady: `.missing` lists every one.
         """
-        if not request.beside and not view.graph[request.asset].dependencies:
-            return
-        await check_inputs(self._ctx.store, self._plans.plan(view, request))
+        if request.beside:
+            plan = self._plans.plan(view, request)
+            steps = map(plan.step, range(plan.total))
+            await check_inputs(self._ctx.store, view, steps, lambda key: plan.number(*key) is not None)
+        elif view.graph[request.asset].dependencies:  # It is the only step.
+            key = request.keys[0]
+            partition = None if key is None else decode_partition(key)
+            await check_inputs(self._ctx.store, view, iter([(request.asset, partition, key)]))
 
     async def submit(
         self,

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowstone.errors import DependencyNotReady
 from flowstone.runtime.run.inputs import FIRST, needs_of, not_ready
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from flowstone.assets.asset import Asset
-    from flowstone.runs.plan import RunPlan
-    from flowstone.runtime.run.inputs import Needs
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.records import StepKey
     from flowstone.store.protocol import Store
 
 __all__ = ["check_inputs"]
+
+_Step: TypeAlias = tuple[str, Any, str | None]
+"""The asset, the partition, and its key."""
 
 _AT_A_TIME: Final = 1_000  # Steps whose inputs are looked up together.
 _SAID: Final = 5  # Steps of which a sentence is said.
 
 
-async def check_inputs(store: Store, plan: RunPlan) -> None:
-    """Raise unless each step has what it needs of assets whose step is not part of the run.
+async def check_inputs(
+    store: Store,
+    view: PartitionView,
+    steps: Iterator[_Step],
+    planned: Callable[[StepKey], bool] = lambda _key: False,
+) -> None:
+    """Raise unless each step has what it needs of steps that are not part of the run.
+
+    Args:
+        store: What has values.
+        view: The partitions of the run.
+        steps: Its steps.
+        planned: Whether a step of this name is one of them.
 
     Raises:
         DependencyNotReady: `.missing` lists every one.
     """
     problems: list[DependencyNotReady] = []
-    numbers = iter(range(plan.total))
-    while steps := list(islice(numbers, _AT_A_TIME)):
-        problems += [problem async for problem in _problems(store, plan, steps)]
+    while some := list(islice(steps, _AT_A_TIME)):
+        problems += await _problems(store, view, some, planned)
     if len(problems) == 1:
         raise problems[0]
     if problems:
@@ -42,18 +54,13 @@ async def check_inputs(store: Store, plan: RunPlan) -> None:
         raise DependencyNotReady(" ".join(said), missing, remedies=FIRST)
 
 
-async def _problems(store: Store, plan: RunPlan, steps: Iterable[int]) -> AsyncIterator[DependencyNotReady]:
-    needs = {step: _needs_of(plan, step) for step in steps}
-    wanted = {key: None for _, _, all_of in needs.values() for need in all_of for key in need.keys}
-    planned = {key for key in wanted if plan.number(*key) is not None}
-    there = planned.union(await store.current([key for key in wanted if key not in planned]))
-    for asset, partition, its in needs.values():
-        problem = not_ready(plan.view, asset, partition, its, there)
-        if problem is not None:
-            yield problem
-
-
-def _needs_of(plan: RunPlan, step: int) -> tuple[Asset[..., Any], Any, Sequence[Needs]]:
-    name, partition, key = plan.step(step)
-    asset = plan.graph.assets[name]
-    return asset, partition, needs_of(plan.graph, plan.view, asset, partition, key)
+async def _problems(
+    store: Store, view: PartitionView, steps: Sequence[_Step], planned: Callable[[StepKey], bool]
+) -> list[DependencyNotReady]:
+    graph = view.graph
+    needs = [(step, needs_of(graph, view, graph.assets[step[0]], step[1], step[2])) for step in steps]
+    wanted = dict.fromkeys(key for _, its in needs for need in its for key in need.keys)
+    there = {key for key in wanted if planned(key)}
+    there.update(await store.current([key for key in wanted if key not in there]))
+    found = (not_ready(view, graph.assets[step[0]], step[1], its, there) for step, its in needs)
+    return [problem for problem in found if problem is not None]
