@@ -19,7 +19,7 @@ __all__ = ["materialize"]
 
 
 async def materialize(
-    asset: Asset[..., Any] | str,
+    asset: Asset[..., Any] | str | list[Any] | tuple[Any, ...],
     *,
     pipeline: Pipeline | None = None,
     partition: Any = None,
@@ -28,10 +28,10 @@ async def materialize(
     config: Mapping[str, Any] | Config | None = None,
     **options: Any,
 ) -> RunResult:
-    """Compute an asset and everything upstream of it in a runtime of its own, in memory.
+    """Compute an asset, or several, and everything upstream in a runtime of its own, in memory.
 
     Args:
-        asset: The decorated function; or a name, with `pipeline`.
+        asset: The decorated function; or a name, a selection of several or a list, with `pipeline`.
         pipeline: Where to look upstream assets up. Default: the pipeline that defines the asset.
         partition: Which partition of the asset.
         max_parallel: Steps at a time. Default: `max_concurrency`.

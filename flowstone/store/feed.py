@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from contextlib import AbstractContextManager
 
     from flowstone.runs.automation_events import Event
@@ -28,15 +28,25 @@ class FeedEntry:
         kind: What it is told apart by: its kind, and of the end of a run its outcome (`run.failed`).
         run_id: Its run; empty if it belongs to none.
         asset: The asset it is about; empty if it is about none.
+        beside: What else it is about: of what happens to a run the other assets that this was asked for.
     """
 
-    __slots__ = ("_event", "_make", "asset", "id", "kind", "run_id")
+    __slots__ = ("_event", "_make", "asset", "beside", "id", "kind", "run_id")
 
-    def __init__(self, id: int, kind: str, run_id: str, asset: str, make: Callable[[], Event]) -> None:  # noqa: A002 - its name for whoever reads it
+    def __init__(
+        self,
+        id: int,  # noqa: A002 - its name for whoever reads it
+        kind: str,
+        run_id: str,
+        asset: str,
+        make: Callable[[], Event],
+        beside: Collection[str] = (),
+    ) -> None:
         self.id = id
         self.kind = kind
         self.run_id = run_id
         self.asset = asset
+        self.beside = beside
         self._make: Callable[[], Event] | None = make
         self._event: Event | None = None
 

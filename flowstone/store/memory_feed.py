@@ -34,7 +34,8 @@ class MemoryFeed(Feed):
         return self._history().feed.count
 
     async def read(self, after: int) -> Sequence[FeedEntry]:
-        return [_entry(number, entry) for number, entry in self._history().feed.after(after)]
+        history = self._history()
+        return [_entry(history, number, entry) for number, entry in history.feed.after(after)]
 
     @contextmanager
     def watch(self, heard: Callable[[], None]) -> Iterator[None]:
@@ -47,11 +48,13 @@ class MemoryFeed(Feed):
             watchers.pop(mark, None)
 
 
-def _entry(number: int, entry: Entry | AutomationEvent) -> FeedEntry:
+def _entry(history: History, number: int, entry: Entry | AutomationEvent) -> FeedEntry:
     if isinstance(entry, tuple):
         return FeedEntry(number, "step.started", entry[1], entry[2], partial(event_of, entry))
     if isinstance(entry, Materialization):
         kind = f"step.{entry.status.value}"
         return FeedEntry(number, kind, entry.run_id, entry.asset, partial(event_of, entry))
     event: Event = entry
-    return FeedEntry(number, event.exact_kind, event.run_id, event.asset, lambda: event)
+    log = history.find(event.run_id) if event.kind.startswith("run.") else None
+    beside = () if log is None else log.request.beside
+    return FeedEntry(number, event.exact_kind, event.run_id, event.asset, lambda: event, beside)

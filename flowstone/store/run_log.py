@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flowstone.runs.events import Event, StepEvent
-    from flowstone.runs.records import Materialization, RunRecord, StepKey
+    from flowstone.runs.records import Materialization, RunRecord, RunSpec, StepKey
     from flowstone.store.event_log import Ending, Entry, Started
     from flowstone.store.feed_log import FeedLog
     from flowstone.store.outbox import Outbox
@@ -315,6 +315,11 @@ class RunLog:
         self._attempts.clear()
 
     # Questions ----------------------------------------------------------------------------------------------
+
+    @property
+    def request(self) -> RunSpec:
+        """What was asked for."""
+        return self._base.request
 
     def was_asked_for(self, asset: str | None, tags: Mapping[str, str | None]) -> bool:
         """Whether its request is for this asset and has these tags; None stands for any asset, or any value."""

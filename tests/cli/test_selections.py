@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+
 import pytest
+
+from flowstone import Runtime
+from flowstone.cli.loading import load
 
 FLAKY = """
 import os
@@ -146,3 +152,31 @@ def test_why_takes_the_pipeline_before_the_asset(flaky, cli):
     alone = cli("why", "clean", "--partition", "2025-01-02")
     assert alone.stdout == told.stdout
     assert "flowstone why MODULE:PIPELINE ASSET" in alone.stderr
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["with its pipeline", "by its id alone"])
+def test_a_run_of_a_database_is_left_to_its_nodes(flaky, cli, database, monkeypatch, named):
+    """Whoever retries it needs no definitions: whichever node takes it has them."""
+    at = ("--store", database)
+    monkeypatch.setenv("BROKEN", "yes")
+    assert cli("backfill", "flaky.py", "raw+", *at).status == 1
+    (failed,) = cli("runs", *at, "--json").document["runs"]
+    words = ("flaky.py", failed["id"], "--submit") if named else (failed["id"][:20],)
+    left = cli("retry", *words, *at)
+    assert left.status == 0
+    assert re.fullmatch(r"run \w+ is submitted\n", left.stdout)
+    assert "It waits for a node, and none is alive" in left.stderr
+    new = cli("runs", *at, "--json").document["runs"][0]
+    assert (new["status"], new["retry_of"], new["assets"]) == ("queued", failed["id"], failed["assets"])
+    monkeypatch.delenv("BROKEN")
+    counts = asyncio.run(finished_by_a_node(database, new["id"]))
+    assert counts == {"succeeded": 4, "reused": 3}
+
+
+async def finished_by_a_node(database, run_id):
+    """What comes of a run when a node takes it."""
+    pipeline = load("flaky.py").pipeline
+    async with Runtime(pipeline, store=database) as runtime:
+        run = await runtime.run(run_id)
+        await run.wait()
+        return dict((await run.record()).counts)

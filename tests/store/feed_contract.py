@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,26 @@ class FeedContract:
         assert await events(feed, 0) == []
         await place.store.create_run(run())
         assert [type(event) for event in await events(feed, 0)] == [RunQueued]
+
+    async def test_what_happens_to_a_run_is_about_all_its_assets(self, place):
+        """What happens to a step is about its own."""
+        store = place.store
+        several = replace(run().request, beside={"raw": "same", "note": "once"})
+        await store.create_run(run(request=several))
+        await store.create_run(run("run-2"))
+        await store.write_many([begun(), start("raw"), end("raw")])
+        await store.write(over())
+        await store.write(over("run-2"))
+        told = [(entry.kind, entry.asset, sorted(entry.beside)) for entry in await entries(store.feed, 0)]
+        assert sorted(told) == [
+            ("run.queued", "report", []),
+            ("run.queued", "report", ["note", "raw"]),
+            ("run.started", "report", ["note", "raw"]),
+            ("run.succeeded", "report", []),
+            ("run.succeeded", "report", ["note", "raw"]),
+            ("step.started", "raw", []),
+            ("step.succeeded", "raw", []),
+        ]
 
     async def test_every_event_comes_as_it_was_recorded_in_its_order(self, place):
         """Whatever records it: the creation, single writes and batches, of one run and another."""

@@ -96,7 +96,8 @@ class PipelineAutomations:
         Args:
             name: The schedule's name.
             cron: Five fields, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.
-            asset: The asset that is computed, where it is always the same.
+            asset: The asset that is computed, where it is always the same; or a selection of several (`raw+`),
+                which is looked up at each instant.
             partition: Which partition of it; `"latest"` is the last one that there is at each instant.
             timezone: The name of the time zone that the fields are read in.
             upstream: Whether everything upstream is computed as well.

@@ -154,6 +154,7 @@ def materialize_request(
         partitioned=view.graph[asset].partitions is not None,
         config={} if config is None else given(view.graph, targets.names, config),
         beside=targets.beside,
+        by=by,
     )
 
 

@@ -277,7 +277,7 @@ def _of_run(told: Any, row: Any) -> Iterator[FeedEntry]:
     run_id = row["run_id"]
     if told["starts_asset"] is None:
         make = partial(_created if told["kind"] == "run.queued" else event_of, told)
-        yield FeedEntry(base + told["number"], _kind(told), run_id, told["asset"], make)
+        yield FeedEntry(base + told["number"], _kind(told), run_id, told["asset"], make, told["beside"] or ())
         return
     for number, event in events_of(told):
         if row["first"] <= number <= row["last"]:

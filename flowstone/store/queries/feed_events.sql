@@ -1,6 +1,10 @@
 -- Rows of the feed: $1: number, $2: run, $3: first and $4: last event of each. As in events.sql; the creation of a run is said
 -- by its row. A row of starts may begin before, or end after, what is asked for.
-select wanted.id, told.* from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) as wanted(id, run_id, first, last)
+select wanted.id, told.*, case when told.kind like 'run.%' then (
+        select flowstone.beside(runs.request) from flowstone.runs
+        where runs.id = told.run_id and runs.request -> 'beside' is not null
+    ) end as beside
+from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) as wanted(id, run_id, first, last)
 cross join lateral (
     select events.number, events.kind, events.at, events.run_id, events.asset, events.key, events.attempt,
         events.details::text, null::text as event, null::text as status, null::timestamptz as started_at,
