@@ -18,6 +18,7 @@ from functools import cache, partial
 
 from flowstone.backoff import Backoff
 from flowstone.errors import RunNotFound, StoreUnavailable
+from flowstone.store.audit import Audit
 from flowstone.store.automations import Automations
 from flowstone.store.callers import Callers
 from flowstone.store.cluster import Cluster, NodeReport, Notification
@@ -125,6 +126,7 @@ class SimulatedStore(_Port):
         self.deliveries = _Port(self, self.inner.deliveries, Deliveries)
         self.deliveries.watch = self._watch_deliveries
         self.callers = _Port(self, self.inner.callers, Callers)
+        self.audit = _Port(self, self.inner.audit, Audit)
         self.feed = self.inner.feed
         self.rates = _Port(self, self.inner.rates, SharedRates)
         super().__init__(self, self.inner, Store, Cluster)

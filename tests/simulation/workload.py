@@ -148,12 +148,14 @@ def request(world):  # noqa: PLR0911 - one for each kind
     refresh = random.choice(["all", "missing", "stale"])
     match what:
         case "submit":
+            several = f"{target},rested,clean" if priority else target  # What has no days has its one value.
+            day = span["start"] if priority else None
             return what, lambda runtime: runtime.submit(
-                target, priority=priority, timeout=timeout, refresh=refresh
+                several, partition=day, priority=priority, timeout=timeout, refresh=refresh
             )
         case "backfill":
             return what, lambda runtime: runtime.submit_backfill(
-                "clean", upstream=True, max_parallel=1 + priority, refresh=refresh, **span
+                "clean,start", upstream=True, max_parallel=1 + priority, refresh=refresh, **span
             )
         case "scarce":
             return what, lambda runtime: runtime.submit_backfill(

@@ -31,6 +31,10 @@ class SharedLogs:
         await self._store._pass("logs")
         return await self._logs.page(run_id, **which)
 
+    async def tail(self, run_id, **which):
+        await self._store._pass("logs")
+        return await self._logs.tail(run_id, **which)
+
     async def prune(self):
         await self._store._pass("prune_logs")
         await self._logs.prune()
