@@ -58,6 +58,8 @@ class FileSensor(LandingSensor):
         DefinitionError: One of these cannot be.
     """
 
+    _is_near = True
+
     def __init__(
         self,
         pattern: str | os.PathLike[str],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowstone.assets.arguments import is_number
 from flowstone.assets.automation.schedule import checked_flag, checked_name
@@ -53,9 +53,14 @@ class LandingSensor(ABC):
         request: Makes the whole request.
         options: What else each request says: `upstream`, `refresh`, `priority` and `tags`.
 
+    Attributes:
+        is_brief: Whether a look reads what is near, and calls nothing of the user's.
+
     Raises:
         DefinitionError: One of these cannot be.
     """
+
+    _is_near: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -81,6 +86,7 @@ class LandingSensor(ABC):
                 f"{where}: settle={settle!r:.50} takes seconds, from 0 to {_LONGEST_SETTLE:,.0f}."
             )
         self.name = name
+        self.is_brief = self._is_near and partition is None and config is None and request is None
         self._scope = scope
         self._existing = checked_flag(where, "existing", existing)
         self._settle = float(settle)

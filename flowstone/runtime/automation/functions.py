@@ -99,6 +99,10 @@ async def _called(
     if is_called_on_loop(function):
         return await call_async(partial(_on_loop, function, argument, subject), {}, None)
     in_thread = partial(call, partial(_in_thread, function, argument, subject), {}, None)
+    if getattr(function, "is_brief", False) and hasattr(asyncio.get_running_loop(), "thread_call"):
+        # The time of such a loop stands still for a call, whatever thread makes it: nobody is kept waiting by this
+        # one, and to hand it to a thread would cost more than to look.
+        return in_thread()
     # One that blocks its thread takes none from the assets, nor from its siblings.
     job: ThreadCall[Outcome] = ctx.threads.start(subject, in_thread, lambda: ctx.threads.lend(job))
     try:
