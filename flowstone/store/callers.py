@@ -63,7 +63,7 @@ class Callers(Protocol):
         Args:
             run: The run.
             caller: Who waits for it; its id is the run's. None: nobody does, and it is wanted whoever leaves.
-            join: Whether to join one that is under way. If not, the run is created in any case.
+            join: Whether to join one that is under way. If not, the run is created unless another one has its key.
             but: Runs that are not joined.
 
         Returns:

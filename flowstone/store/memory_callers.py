@@ -49,10 +49,19 @@ class MemoryCallers(Callers):
         run = sanitised_run(run)
         self._let_go()
         while True:
-            shunned = [*but, *self.ending()] if join else None
+            shunned = [*but, *self.ending()] if join else self._of_the_same(run)
             run_id = await self._created(run, caller, shunned)
             if run_id == run.id or run_id not in self._over:
                 return run_id
+
+    def _of_the_same(self, run: RunRecord) -> list[str] | None:
+        """The runs under way that do the same, so that none but one with its key is joined; None: it has none."""
+        if run.key is None:
+            return None
+        found: list[str] = []
+        while (one := self._history().under_way.find(run, found)) is not None:
+            found.append(one)
+        return found
 
     async def _created(self, run: RunRecord, caller: Caller | None, shunned: list[str] | None) -> str:
         """The run that there is now; the journal has what decides it, so that it is decided so again."""

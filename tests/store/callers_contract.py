@@ -189,6 +189,11 @@ class CallersContract:
         """Whatever it was asked for."""
         await place.store.create_run(asked("run-1", key="k", asset="other"))
         assert await place.store.callers.create(asked("run-2", owner=None, key="k"), None) == "run-1"
+        own = asked("run-4", key="k")
+        assert await place.store.callers.create(own, caller("run-4"), join=False) == "run-1"
+        assert await (await place.reopen()).run("run-4") is None
+        same = asked("run-5", key="own", asset="other")
+        assert await place.store.callers.create(same, caller("run-5"), join=False) == "run-5"
         with pytest.raises(KeyTaken):
             await place.store.create_run(asked("run-3", key="k"))
 
