@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -11,7 +12,7 @@ from flowstone.runs.records import Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["PartitionCounts", "PartitionStates", "StatusCounts", "counts_of", "states_of"]
+__all__ = ["PartitionCounts", "PartitionStates", "Skips", "StatusCounts", "counts_of", "states_of"]
 
 _CODES: Final = tuple(Status)
 _NUMBERS: Final[Mapping[Status, int]] = {status: number for number, status in enumerate(_CODES)}
@@ -19,6 +20,9 @@ _NUMBERS: Final[Mapping[Status, int]] = {status: number for number, status in en
 
 StatusCounts: TypeAlias = "Mapping[Status, tuple[int, int]]"
 """Of each status how many partitions there are whose newest record says so, and how many of these have a value."""
+
+Skips: TypeAlias = "Mapping[str | None, Sequence[str | None]]"
+"""Keys that were skipped last and have no value, by the step that was the cause; None: by choice."""
 
 
 @frozen
@@ -69,12 +73,15 @@ class PartitionStates:
         keys: The encoded partition keys; of an asset without a partition set those with a record, or just None.
         codes: For each key the place of its status in `Status`.
         total: How many partitions there are, also where only the latest of them are in `keys`.
+        skips: Those that were skipped and have no value, by the step whose failure was the cause, as `asset` or
+            `asset[key]`; under None those that were skipped by choice, which is no failure.
     """
 
     asset: str
     keys: Sequence[str | None]
     codes: bytes
     total: int
+    skips: Skips = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -96,6 +103,11 @@ class PartitionStates:
         return {_CODES[code]: self.codes.count(code) for code in set(self.codes)}
 
     @property
+    def held_up(self) -> int:
+        """How many partitions are skipped because of a failure: they are still to be made."""
+        return sum(len(keys) for cause, keys in self.skips.items() if cause is not None)
+
+    @property
     def spans(self) -> Sequence[tuple[Status, int, int]]:
         """Neighbours of one status together: the status, the place of the first, and how many."""
         spans, place = [], 0
@@ -111,6 +123,7 @@ def states_of(
     places: Mapping[str | None, int],
     known: Iterable[tuple[Status, Iterable[str | None]]],
     total: int,
+    skips: Skips,
 ) -> PartitionStates:
     """What is known of the partitions at these places.
 
@@ -119,6 +132,7 @@ def states_of(
         places: Where each partition key stands.
         known: Keys by status; of a key that comes twice the later one counts. Others were never computed.
         total: How many partitions there are in all.
+        skips: Keys that were skipped and have no value, by the cause.
     """
     codes = bytearray(len(places))  # `never` is the first of all.
     for status, keys in known:
@@ -127,4 +141,7 @@ def states_of(
             place = places.get(key)
             if place is not None:
                 codes[place] = code
-    return PartitionStates(asset, tuple(places), bytes(codes), total)
+    by_cause = {cause: [key for key in keys if key in places] for cause, keys in skips.items()}
+    return PartitionStates(
+        asset, tuple(places), bytes(codes), total, {cause: keys for cause, keys in by_cause.items() if keys}
+    )

@@ -11,7 +11,7 @@ from flowstone.assets.partition_labels import key_label
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["launch_path", "partition_path", "partition_text"]
+__all__ = ["launch_path", "launch_text_path", "partition_path", "partition_text"]
 
 _DOTS = frozenset({"", ".", ".."})
 """Browsers work these out as steps of a path, also where they are quoted."""
@@ -36,5 +36,9 @@ def partition_path(asset: str, key: str | None) -> str:
 
 def launch_path(asset: str, keys: Iterable[str | None] = ()) -> str:
     """The page on which these partitions of an asset are planned."""
-    texts = ",".join(partition_text(key) for key in keys if key is not None)
-    return f"/launch?{urlencode({'asset': asset} | ({'partitions': texts} if texts else {}))}"
+    return launch_text_path(asset, ",".join(partition_text(key) for key in keys if key is not None))
+
+
+def launch_text_path(asset: str, partitions: str) -> str:
+    """The same, with the partitions as the text that names them there."""
+    return f"/launch?{urlencode({'asset': asset} | ({'partitions': partitions} if partitions else {}))}"

@@ -267,6 +267,23 @@ class Ledger:
             }
         return found
 
+    def skipped(self, assets: Iterable[str]) -> dict[str, dict[str | None, list[str | None]]]:
+        """The keys of each asset without a value that were skipped last, by the cause; None: by choice."""
+        found: dict[str, dict[str | None, list[str | None]]] = {}
+        for asset in assets:
+            for key, timeline in self._timelines.get(asset, {}).items():
+                if (
+                    timeline.valid
+                    or not timeline.records
+                    or timeline.records[-1].status is not Status.SKIPPED
+                ):
+                    continue
+                failure = timeline.records[-1].failure
+                by_choice = failure is not None and failure.kind == "skip"
+                cause = None if by_choice else ((failure and failure.cause) or "")
+                found.setdefault(asset, {}).setdefault(cause, []).append(key)
+        return found
+
     def recent(self, asset: str, limit: int, offset: int) -> list[Materialization]:
         """The records of an asset at all partitions, the one that was recorded last first."""
         recorded = self._recorded.get(asset)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flowstone.runs.asset_activity import AssetActivity
     from flowstone.runs.audit import Act
     from flowstone.runs.events import AttemptEvent, Event
-    from flowstone.runs.partition_states import StatusCounts
+    from flowstone.runs.partition_states import Skips, StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.audit import Audit
     from flowstone.store.automations import Automations
@@ -205,6 +205,9 @@ class MemoryStore(Store):
 
     async def count_by_status(self, assets: Collection[str]) -> Mapping[str, StatusCounts]:
         return self._history.ledger.count_by_status(assets)
+
+    async def skipped(self, assets: Collection[str]) -> Mapping[str, Skips]:
+        return self._history.ledger.skipped(assets)
 
     async def recent(self, asset: str, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
         return self._history.ledger.recent(asset, limit, offset)

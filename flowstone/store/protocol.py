@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flowstone.runs.asset_freshness import NewestSuccess
     from flowstone.runs.audit import Act
     from flowstone.runs.events import AttemptEvent, Event
-    from flowstone.runs.partition_states import StatusCounts
+    from flowstone.runs.partition_states import Skips, StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.audit import Audit
     from flowstone.store.automations import Automations
@@ -252,6 +252,12 @@ class Store(Protocol):
 
     async def count_by_status(self, assets: Collection[str]) -> Mapping[str, StatusCounts]:
         """The same, counted: of each status how many keys, and how many of these have a current value."""
+
+    async def skipped(self, assets: Collection[str]) -> Mapping[str, Skips]:
+        """Of each of these assets its partition keys without a current value that were skipped last, by the cause.
+
+        The cause is the step whose failure did it, as `asset` or `asset[key]`; what was skipped by choice has None.
+        """
 
     async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
         """Of each of these assets that has one, the success that was recorded last, at whatever partition.

@@ -23,7 +23,7 @@ async def test_logging_in_leads_to_the_page_that_was_asked_for(site):
         visited.problems.clear()  # The console has the status of that answer.
         await page.get_by_label("Token").fill(token)
         await page.get_by_role("button", name="Log in").click()
-        await page.get_by_text("All is well.").wait_for()
+        await page.get_by_text("Nothing has been made yet.").wait_for()
         assert page.url == f"{visited.url}/?theme=dark"
         await page.get_by_role("button", name="Log out").click()
         await page.get_by_label("Token").wait_for()
@@ -57,7 +57,7 @@ async def test_whoever_is_logged_out_meanwhile_is_led_to_the_login(site):
         page = await visited.open("/")
         await page.get_by_label("Token").fill(token)
         await page.get_by_role("button", name="Log in").click()
-        await page.get_by_text("All is well.").wait_for()
+        await page.get_by_text("Nothing has been made yet.").wait_for()
         await visited.runtime.revoke_token("ada")
         await page.get_by_label("Token").wait_for()
         visited.problems.clear()

@@ -23,7 +23,7 @@ async def test_what_fails_appears_without_a_reload(site):
     """The sentence, and a line with a link to the run."""
     async with site(shop()) as visited:
         page = await visited.open("/")
-        await page.get_by_text("All is well.").wait_for()
+        await page.get_by_text("Nothing has been made yet.").wait_for()
         run = await visited.runtime.submit("broken")
         await page.get_by_role("link", name="1 asset failed").wait_for()
         assert await page.locator("#needs .acts a").first.get_attribute("href") == f"/runs/{run.id}"

@@ -101,5 +101,5 @@ async def test_only_the_latest_are_asked_for():
 def test_what_is_said_later_counts():
     """Keys that stand nowhere are left out."""
     known = [(Status.SUCCEEDED, ["a", "b", "z"]), (Status.FAILED, ["b"])]
-    states = states_of("one", {"a": 0, "b": 1, "c": 2}, known, 3)
+    states = states_of("one", {"a": 0, "b": 1, "c": 2}, known, 3, {})
     assert [states[place] for place in range(3)] == [Status.SUCCEEDED, Status.FAILED, Status.NEVER]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import contextlib
+import re
+from datetime import date, timedelta
 
 import pytest
 
-from flowstone import DailyPartitions, Freshness, Pipeline, Skip
+from flowstone import DailyPartitions, Freshness, Pipeline, RunFailed, Skip
 
 DAYS = DailyPartitions("2025-01-01", "2025-01-10")
 
@@ -44,6 +46,80 @@ async def test_a_failed_partition_is_said_first_with_its_message_and_where_to_go
         assert 'href="/assets/delays/2025-01-02"' in page
         assert f'href="/runs/{result.run_id}"' in page
         assert 'href="/launch?asset=delays&amp;partitions=2025-01-02"' in page
+
+
+def tea(broken: list[int]) -> Pipeline:
+    """A month whose days fail as long as they are in the list."""
+    pipeline = Pipeline("tea")
+
+    @pipeline.asset(partitions=DAYS)
+    async def orders(context) -> int:
+        if context.partition.day in broken:
+            raise OSError("no file")
+        return 1
+
+    @pipeline.asset(partitions=DAYS)
+    async def revenue(orders: int) -> int:
+        return orders
+
+    @pipeline.asset
+    async def month(revenue: dict[date, int]) -> int:
+        return len(revenue)
+
+    return pipeline
+
+
+def word_of(page: str, asset: str) -> tuple[str, str]:
+    """The shape of an asset in the table, and its state in words."""
+    row = page.partition(f'<tr id="asset-{asset}">')[2].partition("</tr>")[0]
+    return re.findall(r'<span class="(\w+) (?:st|ink2)">([^<]*)', row)[-1]
+
+
+async def test_all_is_not_well_while_what_a_failure_held_up_is_not_made(visit):
+    """Retry offers all of it; where only the cause was mended, the rest is still to be made, and not complete."""
+    broken = [2]
+    async with visit(tea(broken)) as visitor:
+        assert "Nothing has been made yet." in (await visitor.get("/")).text
+        with contextlib.suppress(RunFailed):
+            await visitor.runtime.materialize_all("month")
+        failed = (await visitor.get("/")).text
+        assert "1 partition failed" in failed
+        assert "2 partitions are still to be made" in failed
+        assert "Skipped because of it: month." in failed
+        assert 'href="/launch?asset=month"' in failed
+        plan = (await visitor.get("/launch?asset=month")).text
+        assert "3 steps run" in plan
+
+        broken.clear()
+        await visitor.runtime.materialize("orders", partition="2025-01-02")
+        mended = (await visitor.get("/")).text
+        assert "All is well" not in mended
+        assert "2 partitions are still to be made" in mended
+        assert "revenue: 1 day still to be made" in mended
+        assert "Skipped because orders[2025-01-02] had no value." in mended
+        assert 'href="/launch?asset=revenue&amp;partitions=2025-01-02"' in mended
+        assert word_of(mended, "orders") == ("ok", "complete")
+        assert word_of(mended, "revenue") == ("skipd", "1 day skipped")
+        assert word_of(mended, "month") == ("skipd", "skipped")
+
+        await visitor.runtime.materialize_all("month", refresh="stale")
+        well = (await visitor.get("/")).text
+        assert "All is well." in well
+        assert word_of(well, "revenue") == ("ok", "complete")
+
+
+async def test_what_is_missing_or_left_out_by_choice_is_told_apart(visit):
+    """Days that were never made are no tick, and nothing has failed; a skip by choice is no lack of anything."""
+    async with visit(flights()) as visitor:
+        await visitor.runtime.backfill("raw", end="2025-01-08")
+        page = (await visitor.get("/")).text
+        assert "Nothing has failed." in page
+        assert word_of(page, "raw") == ("never", "2 days missing")
+        await visitor.runtime.backfill("raw")
+        page = (await visitor.get("/")).text
+        assert "still to be made" not in page
+        assert word_of(page, "raw") == ("ok", "1 day skipped by choice")
+        assert '<tr id="asset-raw">' in (await visitor.get("/assets?state=ok")).text
 
 
 async def test_the_strip_of_an_asset_has_a_box_for_neighbours_of_one_state(visit):

@@ -23,11 +23,11 @@ def shop() -> Pipeline:
     return pipeline
 
 
-async def test_all_is_well_until_something_fails(visit):
+async def test_nothing_is_made_until_something_is_and_what_fails_is_said(visit):
     """The first sentence says it; a failed run is there until a later one succeeds."""
     async with visit(shop()) as visitor:
         before = await visitor.get("/")
-        assert (before.status_code, "All is well." in before.text) == (200, True)
+        assert (before.status_code, "Nothing has been made yet." in before.text) == (200, True)
         run = await visitor.runtime.submit("broken")
         await visitor.runtime.materialize("orders")
         with contextlib.suppress(RunFailed):

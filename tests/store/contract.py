@@ -324,6 +324,36 @@ class StoreContract:
             assert (await store.activity(["a"], limit=1))["a"].finished_at == at(100 - 11)
             store = await place.reopen()
 
+    async def test_what_was_skipped_is_found_by_its_cause(self, place):
+        """Without what has a value: what was skipped by choice, and by each step whose failure was the cause."""
+        store = place.store
+        left, chosen = Status.SKIPPED, Failure("skip", "closed")
+        failed = Failure("dependency", "raw[x] failed", cause="raw[x]")
+        await finished_run(
+            store,
+            "run-1",
+            end("a", "one", status=left, failure=failed),
+            end("a", "two", status=left, failure=failed),
+            end("a", "three", status=left, failure=Failure("skip", "no", cause="raw[y]")),
+            end("a", "made since", status=left, failure=failed),
+            end("b", None, status=left, failure=chosen),
+            end("c", "made", second=3),
+            end("d", "gone", status=Status.CANCELLED),
+        )
+        await finished_run(
+            store,
+            "run-2",
+            end("a", "made since", run_id="run-2"),
+            end("c", "made", run_id="run-2", status=left, failure=failed),
+        )
+        for _ in range(2):
+            found = await store.skipped(["a", "b", "c", "d", "e"])
+            assert {
+                asset: {cause: sorted(keys, key=str) for cause, keys in by.items()}
+                for asset, by in found.items()
+            } == {"a": {"raw[x]": ["one", "two"], None: ["three"]}, "b": {None: [None]}}
+            store = await place.reopen()
+
     async def test_what_became_of_an_asset_is_asked_for_all_partitions_together(self, place):
         """The newest first, page by page; of the attempts among them, how long they took."""
         store = place.store

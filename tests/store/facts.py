@@ -69,6 +69,7 @@ def record(
 ) -> Materialization:
     """A terminal record; `inputs` are pairs of asset and key."""
     fields.setdefault("started_at", at(second - 1))
+    fields.setdefault("failure", FAILURE if status in {Status.FAILED, Status.SKIPPED} else None)
     return Materialization(
         asset,
         key,
@@ -77,7 +78,6 @@ def record(
         status,
         attempt=attempt,
         finished_at=at(second),
-        failure=FAILURE if status in {Status.FAILED, Status.SKIPPED} else None,
         inputs=tuple(Input(name, part, run_id, 1) for name, part in inputs),
         **fields,
     )

@@ -49,6 +49,7 @@ def test_no_call_suspends(store):
         store.attempt_event("run-1", ("a", None)),
         store.keys_by_status(["a"]),
         store.count_by_status(["a"]),
+        store.skipped(["a"]),
         store.newest_successes(["a"]),
         store.durations(["a"]),
         store.recent("a"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.audit import Act
     from flowstone.runs.items import Item
-    from flowstone.runs.partition_states import PartitionCounts, PartitionStates
+    from flowstone.runs.partition_states import PartitionCounts, PartitionStates, Skips
     from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.client.run_client import RunClient
     from flowstone.runtime.context import RuntimeContext
@@ -104,8 +104,13 @@ class Values:
         """What has become of the partitions of these assets, of each at most so many of the latest."""
         view = await self._client.view()
         known = await self._ctx.store.keys_by_status(assets)
+        with_skips = [asset for asset in assets if Status.SKIPPED in known.get(asset, {})]
+        skips = await self._ctx.store.skipped(with_skips) if with_skips else {}
         places: dict[PartitionSet[Any], Mapping[str | None, int]] = {}
-        return {asset: _states(view, asset, known.get(asset, {}), latest, places) for asset in assets}
+        return {
+            asset: _states(view, asset, (known.get(asset, {}), skips.get(asset, {})), latest, places)
+            for asset in assets
+        }
 
     async def partition_counts(self, assets: Sequence[str]) -> dict[str, PartitionCounts]:
         """How many partitions of these assets stand how."""
@@ -185,23 +190,28 @@ class Values:
 def _states(
     view: PartitionView,
     asset: str,
-    known: KeysByStatus,
+    recorded: tuple[KeysByStatus, Skips],
     latest: int | None,
     places: dict[PartitionSet[Any], Mapping[str | None, int]],
 ) -> PartitionStates:
     """Assets that share a partition set share the places of its keys: to encode those is what takes time."""
+    known, skips = recorded
     partitions = view.set_of(asset)
     if partitions is None:
         own = dict.fromkeys(key for keys in known.values() for key in keys) or {None: None}
         return states_of(
-            asset, {key: place for place, key in enumerate(own)}, _in_order(view, asset, known), len(own)
+            asset,
+            {key: place for place, key in enumerate(own)},
+            _in_order(view, asset, known),
+            len(own),
+            skips,
         )
     shared = places.get(partitions)
     if shared is None:
         keys = view.keys(asset)
         shown = keys if latest is None else keys[max(0, len(keys) - latest) :]
         shared = places[partitions] = {encode_partition(key): place for place, key in enumerate(shown)}
-    return states_of(asset, shared, _in_order(view, asset, known), len(partitions))
+    return states_of(asset, shared, _in_order(view, asset, known), len(partitions), skips)
 
 
 def _in_order(

@@ -62,6 +62,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "ten_lines": _TEN_LINES,
         "needs": needs,
         "verdict": needs.sentence,
+        "calm": _calm(table),
         "quiet": _quiet(table, needs, len(under_way), upcoming),
         "next_fire": upcoming[0] if upcoming else None,
         "progress": progress,
@@ -72,9 +73,17 @@ async def load(asked: Asked) -> Mapping[str, Any]:
     }
 
 
+def _calm(table: AssetTable) -> str:
+    """The sentence where nothing needs anybody."""
+    states = {row.standing.state for row in table.rows}
+    if states <= {"ok", "running"}:
+        return "All is well."
+    return "Nothing has been made yet." if states == {"never"} else "Nothing has failed."
+
+
 def _quiet(table: AssetTable, needs: Needs, running: int, upcoming: Sequence[AutomationStatus]) -> str:
     said = [f"{count(running, 'run')} {are(running)} under way." if running else "Nothing runs."]
-    well = sum(1 for row in table.rows if row.shape == "ok")
+    well = sum(1 for row in table.rows if row.standing.state == "ok")
     stale = sum(1 for row in table.rows if row.shape == "stale")
     if table.rows:
         besides = f", {stale:,} {are(stale)} stale" if stale else ""

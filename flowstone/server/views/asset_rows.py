@@ -140,7 +140,8 @@ def _row(
     now: datetime,
 ) -> AssetRow:
     spans = spans_of(overlaid(states, overlay, stale).codes)
-    standing = standing_of(asset, counts_of(spans), late, _newest(stale))
+    by_choice = len(states.skips.get(None, ()))
+    standing = standing_of(asset, counts_of(spans), late, _newest(stale), by_choice)
     partitioned = asset.partitions is not None
     have = counts_of(spans_of(states.codes)).get("ok", 0)
     unit = unit_of(asset.partitions)

@@ -16,18 +16,21 @@ if TYPE_CHECKING:
 
 __all__ = ["STATES", "Standing", "standing_of", "worst_of"]
 
-STATES: Final = ("failed", "waiting", "late", "running", "stale", "ok", "never")
+STATES: Final = ("failed", "waiting", "late", "running", "stale", "incomplete", "ok", "never")
 """What tables of assets are filtered by."""
 
 _ORDER: Final = ("ok", "stale", "run", "wait", "queue", "fail", "skipd", "cancel", "never")
-_LOUDEST: Final = ("fail", "wait", "run", "queue", "skipd", "stale", "never")
+_LOUDEST: Final = ("fail", "wait", "run", "queue", "stale", "skipd", "cancel", "never")
 _LOUD: Final = (("fail", "failed"), ("wait", "waiting"), ("run", "running"), ("queue", "queued"))
+_LACKING: Final = (("stale", "stale"), ("skipd", "skipped"), ("cancel", "cancelled"))
 _STATE_OF: Final = {
     "fail": "failed",
     "wait": "waiting",
     "run": "running",
     "queue": "running",
     "stale": "stale",
+    "skipd": "incomplete",
+    "cancel": "incomplete",
     "ok": "ok",
 }
 
@@ -52,7 +55,11 @@ class Standing:
 
 
 def standing_of(
-    asset: Asset[..., Any], counts: Mapping[str, int], late: FreshnessStatus | None, stale: str = ""
+    asset: Asset[..., Any],
+    counts: Mapping[str, int],
+    late: FreshnessStatus | None,
+    stale: str = "",
+    by_choice: int = 0,
 ) -> Standing:
     """How it stands.
 
@@ -61,9 +68,12 @@ def standing_of(
         counts: How many of its partitions have which shape.
         late: Its freshness, if it is late or overdue.
         stale: Why its newest stale value is.
+        by_choice: How many of those that are skipped chose to be.
     """
-    shape, word, note = _loudest(asset, counts, late, stale)
-    state = "late" if late is not None and shape != "fail" else _STATE_OF.get(shape, "never")
+    shape, word, note = _loudest(asset, counts, late, stale, by_choice)
+    state = _STATE_OF.get(shape, "incomplete" if counts.get("ok") else "never")
+    if late is not None and shape != "fail":
+        state = "late"
     parts = tuple((each, counts[each]) for each in _ORDER if counts.get(each))
     return Standing(shape, word, note, state, parts)
 
@@ -75,20 +85,25 @@ def worst_of(shapes: Iterable[str]) -> str:
 
 
 def _loudest(
-    asset: Asset[..., Any], counts: Mapping[str, int], late: FreshnessStatus | None, stale: str
+    asset: Asset[..., Any],
+    counts: Mapping[str, int],
+    late: FreshnessStatus | None,
+    stale: str,
+    by_choice: int,
 ) -> tuple[str, str, str]:
     several, unit = asset.partitions is not None, unit_of(asset.partitions)
-    for shape, word in _LOUD:
-        if number := counts.get(shape, 0):
-            return shape, f"{count(number, unit)} {word}" if several else word, ""
+    left = {**counts, "skipd": counts.get("skipd", 0) - by_choice}
+    for shape, word in _LOUD if late is not None else (*_LOUD, *_LACKING):
+        if (number := left.get(shape, 0)) > 0:
+            said = f"{count(number, unit)} {word}" if several else word
+            return shape, said, stale if shape == "stale" else ""
     if late is not None:
         return "wait", late.status, ""
-    if number := counts.get("stale", 0):
-        return "stale", f"{count(number, unit)} stale" if several else "stale", stale
-    if counts.get("ok", 0):
-        fresh = "fresh" if asset.freshness is not None else ("complete" if several else "made")
-        missing = counts.get("never", 0)
-        return "ok", f"{count(missing, unit)} missing" if missing else fresh, ""
-    if counts.get("skipd", 0):
-        return "skipd", "skipped", ""
-    return "never", "never made" if counts else "no partitions yet", ""
+    missing = counts.get("never", 0)
+    if missing or not counts:
+        some = several and missing < sum(counts.values())
+        words = f"{count(missing, unit)} missing" if some else "never made"
+        return "never", words if counts else "no partitions yet", ""
+    if by_choice:
+        return "ok", f"{count(by_choice, unit)} skipped by choice" if several else "skipped by choice", ""
+    return "ok", "fresh" if asset.freshness is not None else ("complete" if several else "made"), ""

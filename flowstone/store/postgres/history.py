@@ -175,6 +175,12 @@ class History:
             found.setdefault(row["asset"], {})[Status(row["status"])] = row["number"], row["with_value"]
         return found
 
+    async def skipped(self, assets: Collection[str]) -> dict[str, dict[str | None, list[str | None]]]:
+        found: dict[str, dict[str | None, list[str | None]]] = {}
+        for row in await self._database.fetch("skipped", list(assets)):
+            found.setdefault(row["asset"], {})[row["cause"]] = keys_of(row["keys"])
+        return found
+
     async def durations(self, assets: Collection[str]) -> dict[str, float]:
         rows = await self._database.fetch("durations", list(assets))
         return {row["asset"]: row["seconds"] for row in rows}

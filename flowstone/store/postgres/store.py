@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from flowstone.runs.asset_freshness import NewestSuccess
     from flowstone.runs.audit import Act
     from flowstone.runs.events import AttemptEvent, Event
-    from flowstone.runs.partition_states import StatusCounts
+    from flowstone.runs.partition_states import Skips, StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.audit import Audit
     from flowstone.store.automations import Automations
@@ -384,6 +384,9 @@ class PostgresStore(Store):
 
     async def count_by_status(self, assets: Collection[str]) -> Mapping[str, StatusCounts]:
         return await self._history.count_by_status(assets)
+
+    async def skipped(self, assets: Collection[str]) -> Mapping[str, Skips]:
+        return await self._history.skipped(assets)
 
     async def recent(self, asset: str, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
         return await self._history.records(asset, limit, offset)
