@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets import DynamicPartitions, MultiPartitions, PartitionView
 from flowstone.assets.partition_keys import decode_partition, encode_partition
@@ -12,10 +12,11 @@ from flowstone.assets.selection import selected
 from flowstone.cli.labels import key_label
 from flowstone.cli.loading import load
 from flowstone.errors import PartitionError
+from flowstone.runs.records import Status
 from flowstone.runs.targets import targets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.cli.loading import Loaded
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from flowstone.store import Store
 
 __all__ = ["check_names", "defined_key", "meanings", "step_key"]
+
+_UNFINISHED: Final = (Status.RUNNING, Status.WAITING, Status.QUEUED)
+_MOST_RUNS: Final = 100  # Unfinished ones that are looked through.
+_MOST_WAITS: Final = 1_000
 
 
 def check_names(
@@ -84,16 +89,44 @@ def defined_key(pipeline: str | None, asset: str, text: str | None) -> StepKey |
 
 
 async def step_key(store: Store, asset: str, text: str | None) -> StepKey:
-    """The store's key of an asset at a partition: the store is asked which of the text's meanings it knows."""
+    """The store's key of an asset at a partition: the store is asked which of the text's meanings it knows.
+
+    What has ended is known from its records. What waits, runs or was asked for may have none yet. Of what nobody
+    has asked for, the partitions that are known of the asset say what kind of key it has.
+    """
     if text is None:
         return asset, None
-    for candidate in meanings(text):
+    candidates = meanings(text)
+    for candidate in candidates:
         if await store.history((asset, candidate), limit=1):
             return asset, candidate
-    for key in await store.current_keys(asset):
+    known = await store.current_keys(asset)
+    waits = await store.waits.open(now=datetime.now(UTC), asset=asset, limit=_MOST_WAITS)
+    known = [*known, *(wait.step[1] for wait in waits)]
+    under_way = await _under_way(store, asset, candidates)
+    if under_way is not None:
+        return asset, under_way
+    for key in known:
         if key is not None and key_label(key) in {text, f"{text}Z"}:
             return asset, key
-    return asset, encode_partition(partition_argument(text))
+    kinds = {_kind(key) for key in known if key is not None}
+    alike = (candidate for candidate in candidates if _kind(candidate) in kinds)
+    return asset, next(alike, encode_partition(partition_argument(text)))
+
+
+async def _under_way(store: Store, asset: str, candidates: Sequence[str]) -> str | None:
+    """Which of them an unfinished run has begun, or was asked for."""
+    for run in await store.runs(statuses=_UNFINISHED, limit=_MOST_RUNS):
+        for candidate in candidates:
+            asked = asset in run.assets and candidate in run.request.keys
+            if asked or await store.attempt_event(run.id, (asset, candidate)) is not None:
+                return candidate
+    return None
+
+
+def _kind(key: str) -> str:
+    """What an encoded key is of, by what it begins with."""
+    return type(decode_partition(key)).__name__
 
 
 def meanings(text: str) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from flowstone import Context, FileIO, Pipeline, Runtime, StaticPartitions
+from flowstone import Context, DailyPartitions, FileIO, Pipeline, Runtime, StaticPartitions
 from flowstone.cli.commands import approvals as commands
 
 
@@ -249,3 +249,35 @@ def test_an_asset_that_is_skipped_by_choice_is_no_failure(cli):
     """Nor asked for alone."""
     done = cli("materialize", "desk.py", "nothing")
     assert (done.status, "nothing was skipped by choice: no data today" in done.stdout) == (0, True)
+
+
+@pytest.fixture
+def booked(shop):
+    """Two of ten days wait for an approval, and none has ever ended."""
+    pipeline = Pipeline("bank")
+
+    @pipeline.asset(partitions=DailyPartitions("2026-11-01", "2026-11-10"))
+    async def booked(context: Context) -> str:
+        return context.approval("book", timeout=86_400).by
+
+    async def leave():
+        async with Runtime(pipeline, store="file://.flowstone", shutdown_timeout=0.1) as runtime:
+            await runtime.submit_backfill("booked", start=date(2026, 11, 3), end=date(2026, 11, 4))
+            while not await runtime.runs(status="waiting"):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(leave())
+
+
+@pytest.mark.usefixtures("booked")
+def test_what_waits_is_told_by_its_partition_before_anything_of_it_has_ended(cli):
+    """By `why` and `status`, without the pipeline: a day is found by what waits, and another one by its kind."""
+    explained = cli("why", "booked", "--partition", "2026-11-03", "--json").document
+    assert (explained["status"], explained["partition_key"]) == ("waiting", "d:2026-11-03")
+    assert 'waiting for approval "book"' in explained["sentence"]
+    shown = cli("status", "booked", "--partition", "2026-11-03")
+    assert shown.stdout.strip() == "booked[2026-11-03]: waiting"
+    every = cli("status", "booked")
+    assert every.stdout.strip() == "booked: 0 partitions with a current value, 2 waiting"
+    other = cli("why", "booked", "--partition", "2026-11-05", "--json").document
+    assert (other["status"], other["partition_key"]) == ("never", "d:2026-11-05")

@@ -69,14 +69,14 @@ class _Standing:
     current: Sequence[Materialization]
     recent: Sequence[Materialization]
     partitions: int  # That have a current value; not all of them need be in `current`.
-    waits: bool = False  # Whether it waits for somebody else, in an unfinished run.
+    waiting: Sequence[StepKey] = ()  # What of it waits for something, in unfinished runs.
     hint: str = ""  # What was meant, if nothing is known of it.
     freshness: FreshnessStatus | None = None  # If it is watched.
 
     @property
     def status(self) -> Status:
         """How the newest record ended; retention may have left nothing but what is current."""
-        if self.waits:
+        if self.waiting:
             return Status.WAITING
         if self.recent:
             return self.recent[0].status
@@ -183,11 +183,21 @@ async def _look(url: str, pipeline: str | None, asset: str, text: str | None, li
         standing = await _standing(store, key, limit, every=text is None)
         freshness = await freshness_of(store, key, alone=text is not None)
         standing = replace(standing, freshness=freshness)
-        if await store.waits.waiting(key):
-            return replace(standing, waits=True)
+        waiting = await _waiting(store, key, every=text is None)
+        if waiting:
+            return replace(standing, waiting=waiting)
         if not standing.recent and not standing.partitions:
             return replace(standing, hint=await likely(store, asset, text))
         return standing
+
+
+async def _waiting(store: Store, key: StepKey, *, every: bool) -> Sequence[StepKey]:
+    if await store.waits.waiting(key):
+        return [key]
+    if not every:
+        return ()
+    waits = await store.waits.open(now=datetime.now(UTC), asset=key[0], limit=_MOST)
+    return list(dict.fromkeys(wait.step for wait in waits))
 
 
 async def _standing(store: Store, key: StepKey, limit: int | None, *, every: bool) -> _Standing:
@@ -230,7 +240,7 @@ def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
     if standing.freshness is not None:
         screen.show(f"freshness: {freshness_label(standing.freshness)}")
     if not standing.recent and not standing.partitions:
-        if standing.waits:
+        if standing.waiting:
             return
         screen.note(
             f"{shown(store)} has no record of {label}: materialize it, or name another store with --store."
@@ -244,11 +254,14 @@ def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
 
 def _summary(standing: _Standing) -> str:
     current = standing.partitions
-    alone = not any(one.partition_key is not None for one in (*standing.current, *standing.recent))
+    records = (*standing.current, *standing.recent)
+    keys = [*(one.partition_key for one in records), *(key for _, key in standing.waiting)]
+    alone = not any(key is not None for key in keys)
     if (alone and current <= 1) or standing.key[1] is not None:
         return f"{standing.status}{_value_beside(standing)}"
     words = f"{count(current, 'partition')} with a current value"
-    return words + (f", {standing.failed:,} whose last attempt failed" if standing.failed else "")
+    failed = f", {standing.failed:,} whose last attempt failed" if standing.failed else ""
+    return words + failed + (f", {len(standing.waiting):,} waiting" if standing.waiting else "")
 
 
 def _value_beside(standing: _Standing) -> str:
