@@ -10,7 +10,7 @@ from flowstone.frozen import frozen
 from flowstone.masking import masked
 from flowstone.runs.records import Status
 from flowstone.server.render import ICONS, WORDS, ago, clock
-from flowstone.server.views.day_lanes import place_of, ticks_ahead
+from flowstone.server.views.day_lanes import boxes_of, place_of, ticks_ahead
 from flowstone.server.views.rules import rule_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = ["AutomationRow", "FireRow", "automation_path", "row_of"]
 
 _LOUDEST: Final = (Status.FAILED, Status.WAITING, Status.RUNNING, Status.QUEUED, Status.CANCELLED)
 _FIRED_BY_HAND: Final = ("schedule", "sensor", "condition")
+_TICK: Final = 24.0
 _LOOKED: Final = "looked"
 
 
@@ -61,7 +62,7 @@ class AutomationRow:
         shape: The shape of how it is.
         word: That in words.
         fires: What it did, the newest first.
-        ahead: Where the ticks to come are on the strip.
+        ahead: Where the ticks to come are on the strip: where each box begins, and how wide it is.
         trouble: What is wrong with it, in a sentence, or empty.
         label: What the strip shows, for those who do not see it.
         may_fire: Whether it can be fired by hand.
@@ -75,7 +76,7 @@ class AutomationRow:
     shape: str
     word: str
     fires: Sequence[FireRow]
-    ahead: Sequence[float]
+    ahead: Sequence[tuple[float, float]]
     trouble: str
     label: str
     may_fire: bool
@@ -96,7 +97,7 @@ def automation_path(name: str) -> str:
 def row_of(status: AutomationStatus, now: datetime) -> AutomationRow:
     """An automation as it is now."""
     fires = [_fire_row(each, now) for each in status.last_fires]
-    ahead = [place_of(tick, now) for tick in ticks_ahead(status, now)]
+    ticks = [place_of(tick, now) for tick in ticks_ahead(status, now)]
     trouble = _trouble(status, now)
     shape, word = _state(status, fires, failing=bool(trouble))
     shown = sum(each.place is not None for each in fires)
@@ -109,9 +110,9 @@ def row_of(status: AutomationStatus, now: datetime) -> AutomationRow:
         shape,
         word,
         fires,
-        ahead,
+        boxes_of(ticks, _TICK),
         trouble,
-        f"{count(shown, 'fire')} in the last day, {count(len(ahead), 'tick')} to come",
+        f"{count(shown, 'fire')} in the last day, {count(len(ticks), 'tick')} to come",
         status.kind in _FIRED_BY_HAND and status.gone_at is None,
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.automation.cron import Cron
+from flowstone.counting import count
 from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
@@ -19,7 +21,18 @@ if TYPE_CHECKING:
     from flowstone.runs.automation_status import AutomationStatus
     from flowstone.runs.records import RunRecord
 
-__all__ = ["AHEAD", "BACK", "NOW", "WIDTH", "Lane", "axis_of", "lanes_of", "place_of", "ticks_ahead"]
+__all__ = [
+    "AHEAD",
+    "BACK",
+    "NOW",
+    "WIDTH",
+    "Lane",
+    "axis_of",
+    "boxes_of",
+    "lanes_of",
+    "place_of",
+    "ticks_ahead",
+]
 
 BACK: Final = timedelta(hours=24)
 AHEAD: Final = timedelta(hours=16)
@@ -29,7 +42,8 @@ NOW: Final = BACK / (BACK + AHEAD) * 100
 _ROOM: Final = 4
 _LEAST: Final = 26.0
 _LANES: Final = 12
-_TICKS: Final = 60
+_MINUTES: Final = round(AHEAD.total_seconds() / 60)
+_TICK: Final = 20.0
 
 
 @frozen
@@ -39,12 +53,15 @@ class Lane:
     Attributes:
         name: Whose it is.
         kind: What that is.
-        marks: Where each mark begins, how wide it is, and its shape; `next` of a tick to come.
+        marks: Where each mark begins, how wide it is, and its shape; `next` of ticks to come, of which those that
+            are close to one another are one mark.
+        label: How many of both there are, in words.
     """
 
     name: str
     kind: str
     marks: Sequence[tuple[float, float, str]]
+    label: str
 
 
 def axis_of(now: datetime) -> Sequence[tuple[float, str]]:
@@ -73,9 +90,11 @@ def lanes_of(
         own = [run.id for fire in each.last_fires for run in fire.runs if run.id in by_id]
         fired.update(own)
         marks = [_mark(by_id[run_id], now) for run_id in own]
-        marks += [(place_of(tick, now), 20.0, "next") for tick in ticks_ahead(each, now)]
+        ahead = [place_of(tick, now) + _TICK / 2 for tick in ticks_ahead(each, now)]
+        marks += [(place, width, "next") for place, width in boxes_of(ahead, _TICK)]
         if marks:
-            lanes.append(Lane(each.name, each.kind, marks))
+            label = f"{count(len(own), 'run')}, {count(len(ahead), 'tick')} to come"
+            lanes.append(Lane(each.name, each.kind, marks, label))
     asked = _by_asset([run for run in runs if run.id not in fired], now)
     return [*lanes, *asked][:_LANES]
 
@@ -84,7 +103,7 @@ def _by_asset(runs: Sequence[RunRecord], now: datetime) -> list[Lane]:
     lanes: dict[str, list[tuple[float, float, str]]] = {}
     for run in runs:
         lanes.setdefault(targets_label(run.request), []).append(_mark(run, now))
-    return [Lane(asset, "by hand", marks) for asset, marks in lanes.items()]
+    return [Lane(asset, "by hand", marks, count(len(marks), "run")) for asset, marks in lanes.items()]
 
 
 def _mark(run: RunRecord, now: datetime) -> tuple[float, float, str]:
@@ -95,14 +114,38 @@ def _mark(run: RunRecord, now: datetime) -> tuple[float, float, str]:
 
 
 def ticks_ahead(each: AutomationStatus, now: datetime) -> Sequence[datetime]:
-    """The ticks of an automation that the drawing has room for."""
+    """All ticks of an automation that the drawing reaches, in order."""
     if each.next_fire is None or each.next_fire > now + AHEAD:
         return ()
-    expression, _, timezone = each.text.rpartition(" ")
     try:
-        return Cron.of(expression, timezone).between(now, now + AHEAD, limit=_TICKS)[0]
+        ticks = _ticks_after(each.text, now.replace(second=0, microsecond=0))
     except DefinitionError:
         return (each.next_fire,)
+    return [tick for tick in ticks if tick > now]
+
+
+@lru_cache(maxsize=256)
+def _ticks_after(text: str, minute: datetime) -> Sequence[datetime]:
+    """Asked for several times a second while a page is open, and the same within a minute."""
+    expression, _, timezone = text.rpartition(" ")
+    return Cron.of(expression, timezone).between(minute, minute + AHEAD, limit=_MINUTES)[0]
+
+
+def boxes_of(places: Sequence[float], width: float) -> Sequence[tuple[float, float]]:
+    """Where a box around each place begins, and how wide it is; those that would overlap are one.
+
+    Args:
+        places: The middles, in order.
+        width: Of one box.
+    """
+    boxes: list[tuple[float, float]] = []
+    for place in places:
+        begin = place - width / 2
+        if boxes and begin < sum(boxes[-1]):
+            boxes[-1] = (boxes[-1][0], round(begin + width - boxes[-1][0], 1))
+        else:
+            boxes.append((round(begin, 1), width))
+    return boxes
 
 
 def place_of(instant: datetime, now: datetime) -> float:
