@@ -122,6 +122,79 @@ async def test_the_table_says_the_same_and_can_be_narrowed(visit):
         assert "/assets/raw/2025-01-10" not in listed
 
 
+def long_ago() -> Pipeline:
+    """Seven years of days, of which an early one fails."""
+    pipeline = Pipeline("long")
+
+    @pipeline.asset(partitions=DailyPartitions("2020-01-01", "2026-11-29"))
+    async def readings(context) -> int:
+        if context.partition == date(2020, 2, 3):
+            raise OSError("no file")
+        return 1
+
+    return pipeline
+
+
+async def test_what_failed_before_the_days_that_are_drawn_is_said_and_reached(visit):
+    """The calendar has three years at a time; it counts what it does not show, and leads to earlier years."""
+    async with visit(long_ago()) as visitor:
+        await visitor.runtime.backfill("readings", start="2020-02-02", end="2020-02-04")
+        page = (await visitor.get("/assets/readings")).text
+        assert data_of(page, "cells-data")["first"] == "2023-11-26"
+        beyond = page.partition('id="beyond"')[2].partition('id="cells"')[0]
+        assert "1,425 more are not drawn" in beyond
+        assert "1 of them failed" in beyond
+        assert 'href="?view=table&amp;state=fail"' in beyond
+        assert "no file" in page.partition('id="cause"')[2].partition("</section>")[0]
+        assert 'href="?until=2023-11-25"' in beyond
+        assert "Later" not in beyond
+        earlier = (await visitor.get("/assets/readings?until=2023-11-25")).text
+        assert data_of(earlier, "cells-data")["first"] == "2020-11-21"
+        earliest = (await visitor.get("/assets/readings?until=2020-11-20")).text
+        drawn = data_of(earliest, "cells-data")
+        assert (drawn["first"], drawn["spans"][:4]) == (
+            "2020-01-01",
+            [["never", 32], ["ok", 1], ["fail", 1], ["ok", 1]],
+        )
+        beyond = earliest.partition('id="beyond"')[2].partition('id="cells"')[0]
+        assert "of them failed" not in beyond
+        assert "Earlier" not in beyond
+        assert "Later" in beyond
+        assert data_of((await visitor.get("/assets/readings?until=nonsense")).text, "cells-data")[
+            "first"
+        ] == ("2023-11-26")
+
+
+async def test_the_table_has_all_partitions_page_by_page(visit):
+    """The newest first, five hundred a page; a page that there is not is the nearest one."""
+    async with visit(long_ago()) as visitor:
+        first = (await visitor.get("/assets/readings?view=table")).text
+        assert "1 to 500 of 2,525" in first
+        assert 'href="?view=table&amp;page=2"' in first
+        last = (await visitor.get("/assets/readings?view=table&state=never&page=99")).text
+        assert "2,501 to 2,525 of 2,525" in last
+        assert 'href="?view=table&amp;state=never&amp;page=5"' in last
+        assert "/assets/readings/2020-01-01" in last
+        assert "Older" not in last
+        assert "1 to 500" in (await visitor.get(f"/assets/readings?view=table&page={'9' * 5000}")).text
+
+
+async def test_columns_and_rows_that_a_matrix_does_not_draw_are_counted(visit):
+    """What failed in them is said as well."""
+    pipeline = Pipeline("wide")
+    stations = StaticPartitions([f"s{number:03}" for number in range(210)])
+
+    @pipeline.asset(partitions=MultiPartitions(day=DAYS, station=stations))
+    async def readings(context) -> int:
+        raise OSError("no file")
+
+    async with visit(pipeline) as visitor:
+        await visitor.runtime.backfill("readings", partitions=[("2025-01-02", "s205")])
+        page = (await visitor.get("/assets/readings")).text
+        assert "100 more are not drawn" in page
+        assert "1 of them failed" in page
+
+
 async def test_history_says_why_each_ran_and_by_whom(visit):
     """The automation and its reason, or what was asked for with its tags."""
     pipeline = flights()

@@ -40,6 +40,7 @@ __all__ = ["PAGE"]
 
 _RECORDS: Final = 400
 _HISTORY: Final = 20
+_DIGITS: Final = 9
 _RUNS: Final = 200
 _EXPLAINED: Final = (("fail", 3), ("wait", 2), ("stale", 1), ("skipd", 1))
 _MOST_EXPLAINED: Final = 4
@@ -80,6 +81,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "reasons": [chain_of(await runtime.why(asset, _partition(key))) for key in _to_explain(states)],
         "history": history_of(records[:_HISTORY], runs, automations),
         "series": series_of(records, states.keys),
+        "of_newest": len(records) if len(records) == _RECORDS else 0,
         "upstream": [by_name[each.asset] for each in asset.dependencies if each.asset in by_name],
         "downstream": [by_name[name] for name in runtime.graph.dependents(asset.name) if name in by_name],
         "definition": list(definition_of(asset)),
@@ -93,16 +95,17 @@ def _partitions(
 ) -> Mapping[str, Any]:
     """What is drawn of them, and the table that says the same."""
     kind = kind_of(asset.partitions)
-    drawing = drawing_of(asset.partitions, states)
+    drawing = drawing_of(asset.partitions, states, query.get("until", ""))
     shown = kind if drawing is not None and query.get("view") != "table" else "table"
     state = query.get("state", "")
-    rows, more = table_of(states, state) if shown == "table" else ((), 0)
+    page = query.get("page", "")
+    number = int(page) if page.isascii() and page.isdigit() and len(page) < _DIGITS else 1
+    listing = table_of(states, state, number)
     return {
         "kind": kind,
         "shown": shown,
         "drawing": drawing,
-        "listed": rows,
-        "more": more,
+        "listing": listing if shown == "table" else None,
         "only": state,
     }
 
@@ -144,7 +147,7 @@ PAGE: Final = Page(
     "/assets/{name}",
     "asset.html",
     load,
-    ("state", "counted", "cells", "listing", "cause", "plots", "happened", "fresh", "neighbours"),
+    ("state", "counted", "cells", "beyond", "listing", "cause", "plots", "happened", "fresh", "neighbours"),
     pace=0.5,
     stale=True,
 )

@@ -158,6 +158,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "states": None,
         "quick": (),
         "pick": None,
+        "undrawn": 0,
         "overlaps": (),
         "command": "",
         "configs": (),
@@ -242,6 +243,7 @@ async def _partitions(asked: Asked, states: PartitionStates, declared: Any, want
             "codes": shapes[begin:],
             "pick": [place - begin for place in chosen if place >= begin],
         }
+        found["undrawn"] = begin
     return found
 
 
