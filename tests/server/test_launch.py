@@ -10,9 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowstone import Automation, DailyPartitions, PartitionError, Pipeline, StaticPartitions
+from flowstone import (
+    Automation,
+    DailyPartitions,
+    HourlyPartitions,
+    MonthlyPartitions,
+    PartitionError,
+    Pipeline,
+    StaticPartitions,
+)
+from flowstone.assets.partition_keys import encode_partition
 from flowstone.server import ServerOptions
-from flowstone.server.pages.partition_ranges import ranges_text, read_ranges
+from flowstone.server.pages.partition_ranges import Reader, ranges_text
 
 DAYS = DailyPartitions("2025-01-01", "2025-01-31")
 
@@ -152,7 +161,7 @@ async def test_errors_are_sentences(visit):
     async with visit(shop()) as visitor:
         assert "Did you mean" in (await visitor.get("/launch?asset=vsits")).text
         page = (await visitor.get("/launch?asset=visits&partitions=2025-02-01")).text
-        assert "is none of its 31 partitions" in page
+        assert "is not in DailyPartitions" in page
         assert 'name="seen"' not in page
         wrong = (await visitor.get("/launch?asset=visits&partitions=2025-01-03:2025-01-01")).text
         assert "ends before it begins" in wrong
@@ -192,21 +201,58 @@ async def test_who_may_only_read_sees_no_button(visit):
         assert (await visitor.post("/launch", data={"asset": "raw"})).status_code in {401, 403}
 
 
-LABELS = [f"2025-01-{day:02}" for day in range(1, 32)]
-HOURS = [f"2025-01-01T{hour:02}:00Z" for hour in range(24)]
+HOURS = HourlyPartitions("2025-01-01T00:00Z", "2025-01-01T23:00Z")
+MONTHS = MonthlyPartitions("2014-01", "2015-12")
+READERS = [Reader(keys, [encode_partition(key) for key in keys]) for keys in (DAYS, HOURS, MONTHS)]
 
 
-@given(st.sampled_from([LABELS, HOURS]), st.data())
-def test_a_text_names_what_it_was_made_of(labels, data):
+@given(st.sampled_from(READERS), st.data())
+def test_a_text_names_what_it_was_made_of(reader, data):
     """Whatever is chosen, and whether or not labels have colons themselves."""
-    places = sorted(data.draw(st.sets(st.integers(0, len(labels) - 1))))
-    assert read_ranges(ranges_text(places, labels), labels) == places
+    places = sorted(data.draw(st.sets(st.integers(0, len(reader.labels) - 1))))
+    assert reader.ranges(ranges_text(places, reader.labels)) == places
 
 
 @pytest.mark.parametrize("text", ["2025-01-32", "2025-01-02:", "x:y", "2025-01-05:2025-01-01", ":"])
 def test_what_is_no_partition_is_refused(text):
     with pytest.raises(PartitionError):
-        read_ranges(text, LABELS)
+        READERS[0].ranges(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("2014-07", [6]),
+        ("2014-07:2014-09", [6, 7, 8]),
+        ("2014-07-01", [6]),
+        ("d:2014-07-01, 2015-12", [6, 23]),
+    ],
+)
+def test_months_are_written_as_people_write_them(text, places):
+    """As the command line and the API take them, alone and in ranges."""
+    assert READERS[2].ranges(text) == places
+
+
+def test_what_is_no_partition_is_told_by_its_set():
+    """Which knows how its partitions are written and which there are, and names no other year."""
+    with pytest.raises(PartitionError, match="2014-01-01 to 2015-12-01") as told:
+        READERS[2].ranges("2016-01")
+    assert "2015-06" not in str(told.value)
+
+
+async def test_months_are_typed_on_the_page(visit):
+    """What is written there is planned, and the example lies in the set."""
+    pipeline = Pipeline("stats")
+
+    @pipeline.asset(partitions=MONTHS)
+    async def monthly(context) -> int:
+        return 1
+
+    async with visit(pipeline) as visitor:
+        page = (await visitor.get("/launch?asset=monthly&partitions=2014-07:2014-09")).text
+        assert "3 steps run" in page
+        assert 'placeholder="2015-03-01:2015-12-01"' in page
+        assert 'placeholder="2015-03-01:2015-12-01"' in (await visitor.get("/assets/monthly")).text
 
 
 async def test_nothing_is_started_where_other_partitions_would_run_than_were_seen(visit):

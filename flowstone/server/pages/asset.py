@@ -8,10 +8,12 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.partition_labels import key_label
 from flowstone.assets.selection import selected
 from flowstone.errors import FlowstoneError
 from flowstone.server.addresses import launch_path
 from flowstone.server.pages.page import Page
+from flowstone.server.pages.partition_ranges import example_of
 from flowstone.server.views.asset_rows import group_of, read_assets
 from flowstone.server.views.explained import chain_of
 from flowstone.server.views.history import history_of
@@ -41,6 +43,7 @@ __all__ = ["PAGE"]
 _RECORDS: Final = 400
 _HISTORY: Final = 20
 _DIGITS: Final = 9
+_EXAMPLE: Final = 10
 _RUNS: Final = 200
 _EXPLAINED: Final = (("fail", 3), ("wait", 2), ("stale", 1), ("skipd", 1))
 _MOST_EXPLAINED: Final = 4
@@ -107,6 +110,7 @@ def _partitions(
         "drawing": drawing,
         "listing": listing if shown == "table" else None,
         "only": state,
+        "example": example_of([key_label(key) for key in states.keys[-_EXAMPLE:]]),
     }
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.calendar_partitions import DailyPartitions
 from flowstone.assets.partition_keys import decode_partition
-from flowstone.assets.partition_labels import key_label
 from flowstone.assets.partition_view import PartitionView
 from flowstone.assets.selection import selected
 from flowstone.errors import ConfigError, FlowstoneError, PartitionError
@@ -18,14 +17,15 @@ from flowstone.runs.records import Status
 from flowstone.runs.targets import targets_of
 from flowstone.server.pages.launch_config import config_of, fields_of, typed_in
 from flowstone.server.pages.page import Page
-from flowstone.server.pages.partition_ranges import ranges_text, read_ranges
+from flowstone.server.pages.partition_ranges import Reader, example_of, ranges_text
 from flowstone.server.views.downstream_of_plan import below
 from flowstone.server.views.partition_shapes import overlaid, shapes_of, under_way
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from flowstone.assets.graph import AssetGraph
+    from flowstone.assets.partition_set import PartitionSet
     from flowstone.runs.partition_states import PartitionStates
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.client.plan import Plan
@@ -107,11 +107,12 @@ async def planned(runtime: Runtime, wanted: Wanted, states: PartitionStates | No
         "max_parallel": wanted.parallel,
         "config": config_of(runtime.graph, names, configs(runtime.graph, names, wanted)),
     }
-    if runtime.graph[target].partitions is None:
+    declared = runtime.graph[target].partitions
+    if declared is None:
         return await runtime.plan(wanted.asset, **options)
     if states is None:
         states = (await runtime.partition_states(target))[target]
-    places = read_ranges(wanted.partitions, [key_label(key) for key in states.keys])
+    places = Reader(declared, states.keys).ranges(wanted.partitions)
     if not places:
         return None
     if places[-1] - places[0] == len(places) - 1 and len(places) > 1:
@@ -159,6 +160,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "quick": (),
         "pick": None,
         "undrawn": 0,
+        "example": "",
         "overlaps": (),
         "command": "",
         "configs": (),
@@ -169,9 +171,11 @@ async def load(asked: Asked) -> Mapping[str, Any]:
     try:
         names, target = _chosen(runtime, wanted)
         values["configs"] = configs(runtime.graph, names, wanted)
+        reader = None
         if (declared := runtime.graph[target].partitions) is not None:
             states = (await runtime.partition_states(target))[target]
-            values |= await _partitions(asked, states, declared, wanted)
+            reader = Reader(declared, states.keys)
+            values |= await _partitions(asked, states, declared, reader, wanted)
         plan = await planned(runtime, wanted, values["states"])
     except ConfigError as error:
         return values | {"problem": masked(str(error)), "wrong": f"config.{error.asset}.{error.field}"}
@@ -179,12 +183,10 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         return values | {"problem": masked(str(error)), "wrong": "partitions"}
     except (FlowstoneError, ValueError) as error:
         return values | {"problem": masked(str(error))}
-    return values if plan is None else {**values, **await _planned(asked, plan, wanted, values["states"])}
+    return values if plan is None else {**values, **await _planned(asked, plan, wanted, reader)}
 
 
-async def _planned(
-    asked: Asked, plan: Plan, wanted: Wanted, states: PartitionStates | None
-) -> Mapping[str, Any]:
+async def _planned(asked: Asked, plan: Plan, wanted: Wanted, reader: Reader | None) -> Mapping[str, Any]:
     """What would happen."""
     spans = plan.by_asset
     run = [each.asset for each in spans if each.to_run]
@@ -200,7 +202,7 @@ async def _planned(
         "lasts": max((each.ends for each in spans), default=0.0) or 1.0,
         "fingerprint": plan.digest,
         "overlaps": await _overlaps(asked.runtime, {each.asset for each in spans}),
-        "command": _command(wanted, states),
+        "command": _command(wanted, reader),
     }
 
 
@@ -208,9 +210,11 @@ def _shape_of(reasons: Mapping[Any, int]) -> str:
     return next((shape for kind, shape in _SHAPES.items() if kind in reasons), "queue")
 
 
-async def _partitions(asked: Asked, states: PartitionStates, declared: Any, wanted: Wanted) -> dict[str, Any]:
+async def _partitions(
+    asked: Asked, states: PartitionStates, declared: PartitionSet[Any], reader: Reader, wanted: Wanted
+) -> dict[str, Any]:
     """How the partitions stand, texts for those that are chosen at once, and the calendar of a daily set."""
-    labels = [key_label(key) for key in states.keys]
+    labels = reader.labels
     by_status: dict[Status, list[int]] = {}
     for status, first, length in states.spans:
         by_status.setdefault(status, []).extend(range(first, first + length))
@@ -230,9 +234,9 @@ async def _partitions(asked: Asked, states: PartitionStates, declared: Any, want
             ("All", range(len(labels))),
         )
     ]
-    found: dict[str, Any] = {"states": states, "quick": quick}
+    found: dict[str, Any] = {"states": states, "quick": quick, "example": example_of(labels)}
     try:
-        chosen = read_ranges(wanted.partitions, labels)
+        chosen = reader.ranges(wanted.partitions)
     except FlowstoneError:
         chosen = []
     found["chosen"] = len(chosen)
@@ -253,12 +257,12 @@ async def _overlaps(runtime: Runtime, assets: set[str]) -> list[RunRecord]:
     return [run for run in runs if not assets.isdisjoint(run.assets)]
 
 
-def _command(wanted: Wanted, states: PartitionStates | None) -> str:
+def _command(wanted: Wanted, reader: Reader | None) -> str:
     """The same, as it is typed."""
-    verb = "materialize" if states is None else "backfill"
+    verb = "materialize" if reader is None else "backfill"
     words = [f"flowstone {verb} MODULE:PIPELINE {quote(wanted.asset)}"]
-    if states is not None:
-        words += _written(wanted.partitions, [key_label(key) for key in states.keys])
+    if reader is not None:
+        words += _written(wanted.partitions, reader)
     words += ["--upstream"] if wanted.upstream else []
     typed = (f"{key.removeprefix('config.')}={text}" for key, text in wanted.config.items())
     words += [f"--config {quote(each)}" for each in typed]
@@ -266,9 +270,9 @@ def _command(wanted: Wanted, states: PartitionStates | None) -> str:
     return " \\\n  ".join(words)
 
 
-def _written(text: str, labels: Sequence[str]) -> list[str]:
+def _written(text: str, reader: Reader) -> list[str]:
     """Options that name partitions: the command has a range, or names one by one."""
-    places = read_ranges(text, labels)
+    places, labels = reader.ranges(text), reader.labels
     if places and places[-1] - places[0] == len(places) - 1 and len(places) > 1:
         return [f"--start {quote(labels[places[0]])} --end {quote(labels[places[-1]])}"]
     named = [f"--partition {quote(labels[place])}" for place in places[:_MOST_WRITTEN]]
