@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowstone.assets.partition_labels import step_label
 from flowstone.frozen import frozen
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from flowstone.runs.records import Status
 
-__all__ = ["Explanation", "when"]
+__all__ = ["Explanation", "Redo", "when"]
+
+Redo: TypeAlias = Literal["alone", "upstream"]
+"""What is computed again: an asset-partition, or that with all upstream that is missing, failed or stale."""
 
 
 @frozen
@@ -31,7 +34,8 @@ class Explanation:
         stale: Whether it has a value that `refresh="stale"` would compute again.
         run_id: The run that this is about, or None.
         since: Since when it is so (aware, UTC), or None.
-        remedy: What mends it, as a sentence, or None: `Redo from raw[2025-01-15].`
+        remedy: What mends it, as a sentence, or None: `Materialize report[2025-01-15] with what it needs.`
+        redo: Whether to compute it again is what mends it: `alone`, or with what is `upstream` of it; or None.
         causes: What it comes from, each explained in the same way.
     """
 
@@ -44,6 +48,7 @@ class Explanation:
     run_id: str | None = None
     since: datetime | None = None
     remedy: str | None = None
+    redo: Redo | None = None
     causes: tuple[Explanation, ...] = ()
 
     @property

@@ -265,7 +265,14 @@ def test_why_names_the_root(shop, cli):
     assert "skipped because visits[2025-01-05] failed: ValueError: the counter was broken" in shown.stdout
     assert "└─ visits[2025-01-05]: failed" in shown.stdout
     document = cli("why", "visits_doubled", "--partition", "2025-01-05", "--json").document
-    assert document["remedy"] == "Redo from visits[2025-01-05]."
+    assert document["remedy"] == "Materialize visits_doubled[2025-01-05] with what it needs."
+    assert shown.stderr.strip() == (
+        "flowstone materialize MODULE:PIPELINE visits_doubled --partition 2025-01-05 --upstream --refresh stale"
+    )
+    unknown = cli("why", "vsits")
+    assert "vsits: not known: no run here has asked for an asset of this name" in unknown.stdout
+    assert "Materialize" not in unknown.stdout
+    assert "Did you mean 'visits'?" in unknown.stderr
     assert [cause["partition"] for cause in document["causes"]] == ["2025-01-05"]
     current = cli("why", "visits", "--partition", "2025-01-03")
     assert "current, computed at" in current.stdout

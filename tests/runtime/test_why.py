@@ -11,6 +11,7 @@ from flowstone import (
     Automation,
     Context,
     DailyPartitions,
+    DependencyNotReady,
     FileIO,
     MemoryIO,
     Pipeline,
@@ -78,7 +79,9 @@ async def test_what_was_never_asked_for(place):
     async with place(chain()) as runtime:
         why = await runtime.why("report", DAY)
         assert (why.sentence, why.status, why.causes) == ("never asked for", "never", ())
-        assert str(why) == "report[2025-01-02]: never asked for\n  → Materialize it."
+        assert str(why) == (
+            "report[2025-01-02]: never asked for\n  → Materialize report[2025-01-02] with what it needs."
+        )
 
 
 async def test_a_skipped_asset_names_the_failure_that_it_comes_from(place):
@@ -89,11 +92,31 @@ async def test_a_skipped_asset_names_the_failure_that_it_comes_from(place):
         why = await runtime.why("report", partition=DAY)
         assert why.sentence.startswith("skipped because raw[2025-01-02] failed: OSError: disk full")
         assert "test_why.py" in why.sentence
-        assert (why.run_id, why.remedy) == (run.id, "Redo from raw[2025-01-02].")
+        assert (why.run_id, why.redo) == (run.id, "upstream")
+        assert why.remedy == "Materialize report[2025-01-02] with what it needs."
         assert why.root.name == "raw[2025-01-02]"
         assert why.root.sentence.startswith("failed: OSError: disk full")
         assert why.root.status == "failed"
         assert "└─ raw[2025-01-02]: failed: OSError: disk full" in str(why)
+
+
+async def test_what_was_skipped_is_computed_alone_once_the_cause_is_mended(place):
+    """The remedy does not lead to a value that is current; of what lacks an input it has the input made as well."""
+    async with place(chain(fails=OSError("disk full"))) as runtime:
+        with pytest.raises(Exception, match="disk full"):
+            await runtime.materialize_all("report", partition=DAY)
+        with pytest.raises(DependencyNotReady):
+            await runtime.materialize("clean", partition=DAY)
+    async with place(chain()) as runtime:
+        unready = await runtime.why("clean", DAY)
+        assert unready.remedy == "Materialize clean[2025-01-02] with what it needs."
+        await runtime.materialize_all("clean", partition=DAY)
+        async with asyncio.timeout(20):  # What a node said may be half a second old.
+            while (mended := await runtime.why("report", DAY)).root.status != "succeeded":
+                await asyncio.sleep(0)
+        assert mended.sentence.startswith("skipped because raw[2025-01-02] failed: OSError: disk full")
+        assert (mended.root.status, mended.redo) == ("succeeded", "alone")
+        assert mended.remedy == "Materialize report[2025-01-02] again."
 
 
 async def test_a_failure_beside_a_value_says_that_the_value_stays(place):
@@ -152,7 +175,8 @@ async def test_a_new_version_of_the_code_is_named(place):
     async with place(chain("2")) as runtime:
         why = await runtime.why("report", DAY)
         assert why.root.sentence == "stale because the code version of clean changed from 1 to 2"
-        assert why.remedy == "Redo from clean[2025-01-02]."
+        assert why.remedy == "Materialize report[2025-01-02] with what it needs."
+        assert why.root.remedy == "Materialize clean[2025-01-02] again."
 
 
 async def test_what_was_invalidated_says_so(place):
@@ -267,7 +291,9 @@ async def test_an_automation_is_named_by_what_it_waits_for():
         return 1
 
     async with Runtime(pipeline) as runtime:
-        assert (await runtime.why("raw")).remedy == "Materialize it, or wait for its automation on_missing()."
+        assert (await runtime.why("raw")).remedy == (
+            "Materialize raw with what it needs, or wait for its automation on_missing()."
+        )
 
 
 async def test_what_runs_on_another_node_is_seen_from_here(database):

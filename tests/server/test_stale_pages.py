@@ -80,7 +80,7 @@ async def test_an_asset_has_them_in_its_calendar_with_the_reason(changed):
     page = await shown(changed, "/assets/clean", '["stale", 1], ["ok", 1], ["stale", 1]')
     assert "2 stale" in page
     assert f"stale because {CHANGED}" in page
-    assert "Redo from clean[2025-01-03]" in page
+    assert "Materialize clean[2025-01-03] again" in page
     table = await shown(changed, "/assets/clean?view=table&state=stale", "Only stale")
     assert table.count("data-pick") == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from flowstone.actors import SystemClock
@@ -61,10 +62,13 @@ def why(
             raise CommandError("The pipeline is named twice.", "Leave out --pipeline.")
         asset, pipeline = (first, pipeline) if second is None else (second, first)
         explained, hint = run_async(_ask(store, pipeline, asset, partition))
+        command = _command(explained, pipeline)
         if screen.json:
             screen.document(_document(explained))
             return
         screen.show(masked(str(explained)))
+        if command:
+            screen.note(command)
         if hint:
             screen.note(hint)
 
@@ -79,6 +83,18 @@ async def _ask(url: str, pipeline: str | None, asset: str, text: str | None) -> 
         around = Surroundings(store, datetime.now(UTC), nodes, await _pools(store, names), view)
         explained = await explain(around, key)
         return explained, await _hint(store, explained, asset, text, defined=view is not None)
+
+
+def _command(explained: Explanation, pipeline: str | None) -> str:
+    """What is typed to mend it; empty if a run would not."""
+    if explained.redo is None:
+        return ""
+    words = ["flowstone materialize", pipeline or "MODULE:PIPELINE", quote(explained.asset)]
+    if explained.partition_key is not None:
+        words.append(f"--partition {quote(key_label(explained.partition_key))}")
+    if explained.redo == "upstream":
+        words.append("--upstream --refresh stale")
+    return " ".join(words)
 
 
 async def _view(store: Store, snapshot: Snapshot) -> PartitionView:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.explanation import Redo
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.reasons import Reason
     from flowstone.runs.records import Materialization, StepKey
@@ -65,14 +66,14 @@ class Records:
         if current is not None:
             return await self._current(key, current)
         if newest is None:
-            return self._never(key)
+            return await self._never(key)
         if status is Status.CANCELLED:
             words = f"cancelled with its run{_at(newest)}"
-            return _of(newest, words, remedy="Materialize it again.")
+            return _of(newest, words, redo="alone")
         words = "invalidated: its value" + (
             "" if newest.finished_at is None else f" of {when(newest.finished_at)}"
         )
-        explained = _of(newest, f"{words} is no longer current", remedy=f"Redo from {newest.name}.")
+        explained = _of(newest, f"{words} is no longer current", redo="alone")
         return replace(explained, status=Status.NEVER, since=None)
 
     async def _failed(self, record: Materialization, current: Materialization | None) -> Explanation:
@@ -84,8 +85,8 @@ class Records:
             causes = tuple([await self._explain(each) for each in missing[:_MOST_CAUSES]])
             if missing:
                 words = f"failed because {step_label(*missing[0])} has no value{_value_beside(current)}"
-        start = causes[0].root.name if causes else record.name
-        return _of(record, words, remedy=f"Redo from {start}.", causes=causes)
+        unready = record.failure is not None and record.failure.kind == "dependency"
+        return _of(record, words, redo="upstream" if unready else "alone", causes=causes)
 
     async def _missing_inputs(self, record: Materialization) -> list[StepKey]:
         """What it needs and is not there now, by the definitions of now."""
@@ -116,12 +117,9 @@ class Records:
         explained = await self._explain((cause.asset, cause.partition_key))
         verb = "was skipped by choice" if by_choice else "failed"
         words = f"skipped because {cause.name} {verb}: {failure_words(cause.failure)}{_value_beside(current)}"
-        return _of(
-            record,
-            words,
-            remedy=None if by_choice else f"Redo from {explained.root.name}.",
-            causes=(explained,),
-        )
+        mended = explained.status is Status.SUCCEEDED and not explained.stale
+        redo: Redo = "alone" if mended else "upstream"
+        return _of(record, words, redo=None if by_choice else redo, causes=(explained,))
 
     async def _step_called(self, name: str, run_id: str, status: Status) -> Materialization | None:
         steps = await self._store.steps(run_id, status=status, limit=_MOST_LISTED)
@@ -130,15 +128,13 @@ class Records:
     async def _current(self, key: StepKey, current: Materialization) -> Explanation:
         reason = await self._stale(key)
         if reason is not None:
-            causes = () if reason.upstream is None else (await self._explain(reason.upstream),)
-            since = causes[0].since if causes else None
-            root = next((each for each in (causes[0].root,) if each.stale), None) if causes else None
-            explained = _of(
-                current,
-                f"stale because {in_words(reason, self._reasons).because}",
-                remedy=f"Redo from {current.name if root is None else root.name}.",
-                causes=causes,
+            causes: tuple[Explanation, ...] = (
+                () if reason.upstream is None else (await self._explain(reason.upstream),)
             )
+            since = causes[0].since if causes else None
+            words = f"stale because {in_words(reason, self._reasons).because}"
+            upstream_first = bool(causes) and (causes[0].stale or causes[0].redo is not None)
+            explained = _of(current, words, redo="upstream" if upstream_first else "alone", causes=causes)
             return replace(explained, stale=True, since=since)
         run = await self._store.run(current.run_id)
         because = "" if run is None else f" because {who_asked(run, key)}"
@@ -175,21 +171,34 @@ class Records:
             return None
         return plan
 
-    def _never(self, key: StepKey) -> Explanation:
-        remedy, automation = "Materialize it.", None
+    async def _never(self, key: StepKey) -> Explanation:
+        partition = None if key[1] is None else decode_partition(key[1])
+        if self._view is None and not await self._is_known(key[0]):
+            words = "not known: no run here has asked for an asset of this name, or computed one"
+            return Explanation(words, key[0], partition, key[1], Status.NEVER)
+        remedy, automation = _redo_words(step_label(*key), "upstream"), None
         if self._view is not None and key[0] in self._view.graph:
             automation = self._view.graph[key[0]].automation
         if automation is not None:
-            remedy = f"Materialize it, or wait for its automation {automation!r}."
-        partition = None if key[1] is None else decode_partition(key[1])
-        return Explanation("never asked for", key[0], partition, key[1], Status.NEVER, remedy=remedy)
+            remedy = f"{remedy.rstrip('.')}, or wait for its automation {automation!r}."
+        return Explanation(
+            "never asked for", key[0], partition, key[1], Status.NEVER, remedy=remedy, redo="upstream"
+        )
+
+    async def _is_known(self, asset: str) -> bool:
+        store = self._store
+        return bool(await store.recent(asset, limit=1) or await store.runs(asset=asset, limit=1))
+
+
+def _redo_words(name: str, redo: Redo) -> str:
+    return f"Materialize {name} again." if redo == "alone" else f"Materialize {name} with what it needs."
 
 
 def _of(
     record: Materialization,
     words: str,
     *,
-    remedy: str | None = None,
+    redo: Redo | None = None,
     causes: tuple[Explanation, ...] = (),
 ) -> Explanation:
     return Explanation(
@@ -200,7 +209,8 @@ def _of(
         record.status,
         run_id=record.run_id,
         since=record.finished_at,
-        remedy=remedy,
+        remedy=None if redo is None else _redo_words(record.name, redo),
+        redo=redo,
         causes=causes,
     )
 

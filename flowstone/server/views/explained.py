@@ -47,24 +47,23 @@ class Chain:
         links: The partition itself, then what it comes from.
         more: How many links are left out.
         remedy: What mends it, in a sentence, or empty.
-        launch: Where that is planned.
+        launch: Where that is planned, if it is a run.
     """
 
     links: Sequence[WhyLink]
     more: int
     remedy: str
-    launch: str
+    launch: str | None
 
 
 def chain_of(why: Explanation) -> Chain:
     """The chain of an explanation."""
     links = list(_links(why, 0))
-    root = why.root
     return Chain(
         links[:_MOST],
         max(0, len(links) - _MOST),
         why.remedy or "",
-        launch_path(root.asset, (root.partition_key,)),
+        None if why.redo is None else launch_path(why.asset, (why.partition_key,)),
     )
 
 
