@@ -145,6 +145,34 @@ async def test_a_config_that_changed_makes_stale(place):
         assert "most" in (await told(runtime))["report"][None]
 
 
+async def test_a_config_that_the_run_was_given_makes_nothing_stale(place):
+    """Until a field that it was not given has another default."""
+
+    class Limits(Config):
+        most: int = 3
+        least: int = 1
+
+    class Wider(Config):
+        most: int = 4
+        least: int = 0
+
+    def limited(model):
+        pipeline = Pipeline("limited")
+
+        @pipeline.asset
+        async def report(config: model) -> int:
+            return config.most
+
+        return pipeline
+
+    async with place(limited(Limits)) as runtime:
+        await runtime.materialize("report", config={"most": 7})
+        assert await told(runtime) == {"report": {}}
+        assert (await runtime.why("report")).stale is False
+    async with place(limited(Wider)) as runtime:
+        assert (await told(runtime))["report"][None] == "config: least was 1 and is 0"
+
+
 async def test_many_values_come_a_thousand_at_a_time():
     """Each piece says how many are left."""
     async with Runtime(chain(days=MANY)) as runtime:

@@ -2,11 +2,12 @@
 
 A plan counts what has no value as well: that is computed, and so is what takes it. What is there is another
 question: a value is stale by what is there now, so a partition that nobody has asked for yet makes nothing stale.
+Nor does a config that somebody gave the run which computed it, as long as the same run would give it that again.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_labels import step_label
@@ -15,6 +16,7 @@ from flowstone.frozen import frozen
 from flowstone.runs.planner import plan_run
 from flowstone.runs.reasons import MISSING, Reason
 from flowstone.runs.records import RunSpec
+from flowstone.runs.run_config import resolve
 from flowstone.runtime.run.reuse import CurrentValues
 
 if TYPE_CHECKING:
@@ -61,15 +63,43 @@ async def stale_steps(
     Yields:
         The records that were looked up, some steps at a time.
     """
+    given = _Given(store, plan)
     for first in range(0, plan.total, _LOOKED_UP):
         steps = range(first, min(plan.total, first + _LOOKED_UP))
         values = await CurrentValues.of(store, plan, steps)
         yield values.records
         for number in steps:
             reason = values.reason_to_run(number, reasons)
+            current = values.current(number)
+            if reason is not None and reason.kind == "config" and not missing and current is not None:
+                reason = values.reason_to_run(number, reasons, await given.config(current))
             if reason is not None and (missing or reason is not MISSING):
                 asset, _, partition_key = plan.step(number)
                 reasons[asset, partition_key] = reason
+
+
+class _Given:
+    """The configs that runs were given, completed as they would be today."""
+
+    def __init__(self, store: Store, plan: RunPlan) -> None:
+        self._store = store
+        self._graph = plan.graph
+        self._known: dict[tuple[str, str], Mapping[str, Any] | None] = {}
+
+    async def config(self, current: Materialization) -> Mapping[str, Any] | None:
+        """What its run would compute a value with now; None: it was given nothing for it, or is forgotten."""
+        key = (current.run_id, current.asset)
+        if key not in self._known:
+            run = await self._store.run(current.run_id)
+            passed = {} if run is None else run.request.config.get(current.asset, {})
+            self._known[key] = self._completed(current.asset, passed) if passed else None
+        return self._known[key]
+
+    def _completed(self, asset: str, passed: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        try:
+            return resolve(self._graph, (asset,), {asset: passed})[asset].record
+        except FlowstoneError:  # It does not fit its class any more.
+            return None
 
 
 async def stale_values(

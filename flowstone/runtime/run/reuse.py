@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.partition_labels import step_label
 from flowstone.runs import endings
@@ -135,12 +135,15 @@ class CurrentValues:
         """The current materialization of one of the steps."""
         return self._found.get(_key(self._plan, step))
 
-    def reason_to_run(self, step: int, pending: Collection[StepKey] = ()) -> Reason | None:
+    def reason_to_run(
+        self, step: int, pending: Collection[StepKey] = (), config: Mapping[str, Any] | None = None
+    ) -> Reason | None:
         """Why a step must run although it has a current value, or None if the value may be reused.
 
         Args:
             step: The step's number.
             pending: Upstream steps that will run before it; only a preview has any.
+            config: The config that it would be computed with, as JSON; default: what the plan says.
         """
         plan = self._plan
         asset_plan, current = plan.of(step), self.current(step)
@@ -148,8 +151,8 @@ class CurrentValues:
             return MISSING
         if plan.request.retry_of is not None and not self._succeeded_before(step):
             return Reason("failed", f"it did not succeed in run {plan.request.retry_of}")
-        config = plan.configs.get(asset_plan.asset) if plan.configs else None
-        recorded = None if config is None else config.record
+        planned = plan.configs.get(asset_plan.asset) if plan.configs else None
+        recorded = config if config is not None or planned is None else planned.record
         if asset_plan.refresh == "missing":
             # Of a config that the run was given, there is a value only if it was computed with that one.
             given = asset_plan.asset in plan.request.config
