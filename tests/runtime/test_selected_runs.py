@@ -20,6 +20,7 @@ from flowstone import (
     FlowstoneError,
     Materialization,
     MonthlyPartitions,
+    Outcome,
     PartitionError,
     Pipeline,
     PlanOutdated,
@@ -28,6 +29,7 @@ from flowstone import (
     Runtime,
     SelectionError,
     Status,
+    TimeOffset,
 )
 from flowstone.errors import ArgumentError
 from flowstone.testing.clock import VirtualClock
@@ -297,6 +299,72 @@ async def test_with_upstream_of_another_set_its_partitions_follow():
             "2025-02-02",
         ]
         assert await result.value("months") == 2
+
+
+async def test_an_asset_of_its_own_past_goes_with_others():
+    """In the order of its days; alone with what is there, and with all of it upstream."""
+    pipeline, calls = Pipeline("till"), []
+
+    @pipeline.asset(partitions=DAYS)
+    async def sales(context: Context) -> int:
+        calls.append(f"sales {context.partition.day}")
+        return context.partition.day
+
+    @pipeline.asset(partitions=DAYS, mappings={"balance": TimeOffset(days=-1)})
+    async def balance(context: Context, sales: int, balance: int = 0) -> int:
+        calls.append(f"balance {context.partition.day}")
+        return balance + sales
+
+    async with Runtime(pipeline) as runtime:
+        with pytest.raises(DependencyNotReady) as told:
+            await runtime.materialize("sales,balance", partition="2025-01-03")
+        assert told.value.missing == ("balance[2025-01-02]",)
+        result = await runtime.backfill(
+            "sales,balance", partitions=["2025-01-02", "2025-01-01"], upstream=False
+        )
+        assert len(result.succeeded) == 4
+        assert [each for each in calls if each.startswith("balance")] == ["balance 1", "balance 2"]
+        calls.clear()
+        result = await runtime.materialize("sales,balance", partition="2025-01-03")
+        assert calls == ["sales 3", "balance 3"]
+        assert await result.value("balance") == 6
+        whole = await runtime.materialize_all("sales,balance", partition="2025-01-03")
+        assert len(whole.succeeded) == 6
+
+
+@pytest.mark.parametrize(
+    ("selection", "ran"),
+    [("mode,fast,thorough", ["fast"]), ("fast,thorough", ["fast", "thorough"]), ("mode+", ["fast", "last"])],
+)
+async def test_a_route_decides_where_it_is_part_of_the_run(selection, ran):
+    """An asset that it could choose runs without it, as alone; what is downstream takes what was chosen."""
+    pipeline, calls = Pipeline("routes"), []
+
+    @pipeline.route(to=["fast", "thorough"])
+    async def mode() -> str:
+        return "fast"
+
+    @pipeline.asset
+    async def fast() -> int:
+        calls.append("fast")
+        return 1
+
+    @pipeline.asset
+    async def thorough() -> int:
+        calls.append("thorough")
+        return 2
+
+    @pipeline.asset
+    async def last(fast: Outcome[int], thorough: Outcome[int]) -> bool:
+        calls.append("last")
+        return fast.ok and not thorough.ok
+
+    async with Runtime(pipeline) as runtime:
+        result = await runtime.materialize(selection)
+        assert sorted(calls) == ran
+        if "last" in ran:
+            assert await result.value("last")
+            assert [each.asset for each in result.skipped] == ["thorough"]
 
 
 # Plans ------------------------------------------------------------------------------------------------------

@@ -188,6 +188,9 @@ async def requests() -> None:
         assert_type(record.started_at, datetime | None)
         assert_type(record.duration, float | None)
         assert_type(record.failure, Failure | None)
+        assert_type(await runtime.materialize([total, "raw+"]), RunResult)
+        by_name = await runtime.materialize("total")  # Or a selection, which no type tells from a name.
+        assert_type(by_name.status, Status | Any)
 
         result = await runtime.materialize_all(
             "monthly", partition="2025-01", refresh="missing", max_parallel=4
