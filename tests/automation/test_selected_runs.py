@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from flowstone import DailyPartitions, Pipeline, RunRequest, Status
+from flowstone import Automation, Context, DailyPartitions, Pipeline, RunRequest, Status
 from flowstone.errors import ArgumentError, DefinitionError
 from flowstone.testing import Simulation
 
@@ -124,3 +124,29 @@ def test_a_request_takes_assets(asset):
     """One or several, and nothing else."""
     with pytest.raises(ArgumentError, match=r"takes an asset: .* or several"):
         RunRequest(asset)
+
+
+@pytest.mark.parametrize(("asked", "runs"), [("raw,clean", 1), ("raw,other", 2)])
+async def test_a_condition_leaves_an_asset_to_the_run_that_computes_it_as_well(asked, runs):
+    """Also without upstream; after any other run it has a run of its own."""
+    pipeline = Pipeline("followed")
+
+    @pipeline.asset
+    async def raw() -> int:
+        return 1
+
+    @pipeline.asset(automation=Automation.on_upstream_change())
+    async def clean(raw: int, context: Context) -> int:
+        context.sleep("nap", 60.0)
+        return raw
+
+    @pipeline.asset
+    async def other() -> int:
+        return 1
+
+    async with Simulation(pipeline, start=START) as sim:
+        await sim.runtime.submit(asked, upstream=False)
+        await sim.run(minutes=10)
+        assert len(sim.runs) == runs
+        assert {run.status for run in sim.runs} == {Status.SUCCEEDED}
+        assert await sim.runtime.load("clean") == 1
