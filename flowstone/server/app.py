@@ -22,6 +22,7 @@ import flowstone
 from flowstone.server.access.attempts import Attempts
 from flowstone.server.access.gate import Gate
 from flowstone.server.access.headers import SecureHeaders
+from flowstone.server.access.stopping import ServerStop
 from flowstone.server.api import api_router
 from flowstone.server.api.describe import describe
 from flowstone.server.api.event_feed import EventFeed
@@ -73,7 +74,8 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.state.known = KnownAssets(runtime)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
     app.state.attempts = Attempts()
-    app.add_middleware(Gate, runtime=runtime, options=options)
+    app.state.stop = ServerStop()
+    app.add_middleware(Gate, runtime=runtime, options=options, stop=app.state.stop)
     app.add_middleware(SecureHeaders)
     add_problem_handlers(app)
     add_trouble_pages(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import importlib.util
@@ -25,7 +26,8 @@ __all__ = ["HOST", "PORT", "Listening", "bind", "has_server", "serve_http"]
 HOST: Final = "127.0.0.1"
 PORT: Final = 8150
 
-_LEFT: Final = 1  # Seconds for answers under way when the node stops: streams of open pages end only then.
+_LEFT: Final = 1.0  # Seconds for answers that are not begun when the node stops.
+_AT_MOST: Final = 5  # The same for those that are begun, but for streams, which end at once.
 
 
 @frozen
@@ -90,20 +92,21 @@ def _address(host: str, port: int) -> str:
 
 @contextlib.asynccontextmanager
 async def serve_http(runtime: Runtime, listening: Listening) -> AsyncIterator[None]:
-    """Answer requests while the block runs, and let those under way end for a moment after it."""
+    """Answer requests while the block runs; after it streams end, and who waits for an answer is refused soon."""
     uvicorn = importlib.import_module("uvicorn")
     server_package = importlib.import_module("flowstone.server")
     options = server_package.ServerOptions(
         open_on_loopback=listening.open_on_loopback, allowed_hosts=(listening.host, *listening.allowed)
     )
+    app = server_package.create_app(runtime, options)
     config = uvicorn.Config(
-        server_package.create_app(runtime, options),
+        app,
         log_config=None,
         access_log=False,
         lifespan="off",
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=_LEFT,
+        timeout_graceful_shutdown=_AT_MOST,
     )
     server = _without_signals(uvicorn)(config)
     raised: BaseException | None = None
@@ -113,7 +116,9 @@ async def serve_http(runtime: Runtime, listening: Listening) -> AsyncIterator[No
             yield
         except BaseException as error:  # Raised again outside of the group, which would wrap it.
             raised = error
+        app.state.stop.now()
         server.should_exit = True
+        asyncio.get_running_loop().call_later(_LEFT, app.state.stop.refuse)
     if raised is not None:
         raise raised
 

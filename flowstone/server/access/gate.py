@@ -10,7 +10,6 @@ from flowstone.server.access.bodies import bounded, too_large
 from flowstone.server.access.hosts import may_be_addressed
 from flowstone.server.access.origin import asked_by_stranger
 from flowstone.server.access.prefix import below_prefix
-from flowstone.server.access.stopping import ServerStop
 from flowstone.server.access.streams import answer_while_allowed
 from flowstone.server.access.visit import Visit
 from flowstone.server.problems import problem
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from flowstone.runtime.runtime import Runtime
+    from flowstone.server.access.stopping import ServerStop
     from flowstone.server.options import ServerOptions
 
 __all__ = ["Gate"]
@@ -35,13 +35,14 @@ class Gate:
         app: What answers what passes.
         runtime: Knows who may look.
         options: What the server was told.
+        stop: Says when the server stops.
     """
 
-    def __init__(self, app: ASGIApp, runtime: Runtime, options: ServerOptions) -> None:
+    def __init__(self, app: ASGIApp, runtime: Runtime, options: ServerOptions, stop: ServerStop) -> None:
         self._app = app
         self._runtime = runtime
         self._options = options
-        self._stop = ServerStop()
+        self._stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
