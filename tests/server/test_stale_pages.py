@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from flowstone import DailyPartitions, Pipeline
+from flowstone.server import stale_assets
+from flowstone.server.known_assets import KnownAssets
 
 DAYS = DailyPartitions("2025-01-01", "2025-01-03")
 CHANGED = "the code version of clean changed from 1 to 2"
@@ -95,6 +97,17 @@ async def test_a_partition_says_why_down_to_the_cause(changed):
     assert "Its value is current" in page
     page = await shown(changed, "/assets/report/2025-01-02", "Its value is stale")
     assert "Stale because clean[2025-01-02] changed at" in page
+
+
+async def test_an_asset_that_is_computed_all_the_time_hides_no_other(changed, monkeypatch):
+    """Though each look at a page takes in no more than one asset."""
+    monkeypatch.setattr(stale_assets, "_LONGEST", 0.0)
+    known = KnownAssets(changed.runtime)
+    for _ in range(12):
+        await changed.runtime.materialize("raw", partition="2025-01-01")
+        found = await known.read()
+    assert set(found.stale["clean"]) == {"d:2025-01-01", "d:2025-01-03"}
+    assert set(found.stale["report"]) == {"d:2025-01-01", "d:2025-01-02", "d:2025-01-03"}
 
 
 async def test_it_is_current_again_once_it_is_computed(changed):

@@ -26,12 +26,12 @@ _ID: Final = re.compile(r"[0-9a-f]{20}")
 
 
 async def load(asked: Asked) -> Mapping[str, Any]:
-    """The list, and the approval that was asked for first."""
+    """The list, and the approval that was asked for first; where there is none, a signal that is waited for."""
     listed = await _listed(asked)
-    pending: Sequence[Approval] = listed["pending"]
-    if pending and asked.query.get("select") != "none" and not listed["decided"]:
-        found = listed | await _one(asked, pending[0].id, ())
-        return found | {"live_path": f"/live/waiting/{pending[0].id}"}
+    waiting: Sequence[Approval | WaitingStep] = listed["pending"] or listed["signals"]
+    if waiting and asked.query.get("select") != "none" and not listed["decided"]:
+        found = listed | await _one(asked, waiting[0].id, listed["signals"])
+        return found | {"live_path": f"/live/waiting/{waiting[0].id}"}
     which = "decided" if listed["decided"] else "open"
     return listed | {
         "question": None,

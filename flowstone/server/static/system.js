@@ -43,7 +43,7 @@ function again() {
   watch.disconnect();
   const rows = $$("tr[data-path]", tree);
   remember(rows); shape(rows);
-  for (const each of $$("[data-load]", nodes)) { const points = minutes.get("node " + each.dataset.node); if (points) each.innerHTML = drawn(points, 1, 110, "sk-ink"); }
+  for (const each of $$("[data-load]", nodes)) { const points = minutes.get("node " + each.dataset.node); if (points) each.innerHTML = drawn(points, 1, 72, "sk-ink"); }
   if (!frozen.hidden) shape($$("tr[data-path]", frozen));
   watch.observe(nodes, { childList: true, subtree: true });
   watch.observe(tree, { childList: true, subtree: true, attributes: true, characterData: true });
