@@ -47,6 +47,7 @@ _EXAMPLE: Final = 10
 _RUNS: Final = 200
 _EXPLAINED: Final = (("fail", 3), ("wait", 2), ("stale", 1), ("skipd", 1))
 _MOST_EXPLAINED: Final = 4
+_LINKS: Final = 5
 _SHAPES: Final = ("ok", "stale", "run", "wait", "queue", "fail", "skipd", "cancel", "never")
 
 
@@ -81,7 +82,9 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         ],
         "freshness": None if asset.freshness is None else await runtime.freshness(asset),
         "usually": _usually(activity.get(asset.name)),
-        "reasons": [chain_of(await runtime.why(asset, _partition(key))) for key in _to_explain(states)],
+        "reasons": [
+            chain_of(await runtime.why(asset, _partition(key)), _LINKS) for key in _to_explain(states)
+        ],
         "history": history_of(records[:_HISTORY], runs, automations),
         "series": series_of(records, states.keys),
         "of_newest": len(records) if len(records) == _RECORDS else 0,
@@ -89,6 +92,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "downstream": [by_name[name] for name in runtime.graph.dependents(asset.name) if name in by_name],
         "definition": list(definition_of(asset)),
         "code": code_of(asset.function),
+        "stale": stale,
         **_partitions(asset, states, asked.query),
     }
 

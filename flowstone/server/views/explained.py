@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "WhyLink", "chain_of", "shape_of"]
 
+_ABOVE: Final = "see above"
 _MOST: Final = 12
 """So many links of a chain are shown."""
 
@@ -56,12 +57,12 @@ class Chain:
     launch: str | None
 
 
-def chain_of(why: Explanation) -> Chain:
-    """The chain of an explanation."""
-    links = list(_links(why, 0))
+def chain_of(why: Explanation, most: int = _MOST) -> Chain:
+    """The chain of an explanation, of so many links at most; what it has said already it does not say again."""
+    links = [link for link in _links(why, 0) if link.words != _ABOVE]
     return Chain(
-        links[:_MOST],
-        max(0, len(links) - _MOST),
+        links[:most],
+        max(0, len(links) - most),
         why.remedy or "",
         None if why.redo is None else launch_path(why.asset, (why.partition_key,)),
     )
