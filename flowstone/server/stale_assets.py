@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StaleAssets"]
 
-_LONGEST: Final = 0.05
+_LONGEST: Final = 0.03
 """Seconds of one look."""
 
 
