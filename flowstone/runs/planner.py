@@ -82,8 +82,8 @@ class _Needs:
         self.targets: dict[str, Sequence[Any] | None] = {graph[request.asset].name: own}
         self.keys: dict[str, Sequence[Any]] = {request.asset: own}
         for name, share in request.beside.items():
-            keys = self.targets[graph[name].name] = _shared_keys(own, share)
-            if keys is not None:
+            keys = self.targets[graph[name].name] = _shared_keys(view, request.asset, name, own, share)
+            if keys is not None and len(keys):
                 self.keys[name] = keys
         self.order = self._order(grows=request.upstream or len(self.keys) < len(self.targets))
         self.dependencies: dict[str, list[Dependency]] = {}
@@ -119,7 +119,7 @@ class _Needs:
         found = {}
         for name, keys in self.targets.items():
             its = self.keys.get(name) if keys is None else keys
-            if its is not None:
+            if its is not None and name in self.keys:
                 found[name] = its
         return found
 
@@ -189,11 +189,17 @@ def _target_keys(view: PartitionView, request: RunSpec) -> Sequence[Any]:
     return KeyList(None if key is None else decode_partition(key) for key in request.keys)
 
 
-def _shared_keys(own: Sequence[Any], share: Share) -> Sequence[Any] | None:
-    """The keys of a further target; None: those that are needed."""
+def _shared_keys(
+    view: PartitionView, asset: str, other: str, own: Sequence[Any], share: Share
+) -> Sequence[Any] | None:
+    """The keys of a further target, as far as it has them; None: those that are needed."""
     match share:
         case "same":
-            return own
+            theirs = view.set_of(other)
+            if theirs is None or theirs == view.set_of(asset):
+                return own
+            common = _common(own, theirs) if isinstance(own, KeySlice) else None
+            return KeyList(key for key in own if key in theirs) if common is None else common
         case "once":
             return KeyList((None,))
         case "needed":

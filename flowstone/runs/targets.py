@@ -1,8 +1,9 @@
 """Several assets in one run: whose partitions are asked for, and which of the others go with them. Pure.
 
 The partitions that a caller names are those of the most downstream assets that have a partition set, which must
-have the same one. What is upstream of these has the same partitions where it has the same set, those that they need
-where it has another one, and its one value where it has none. Where nobody has a set, all have the same key.
+have the same one, or periods of one kind. What is upstream of these has the same partitions, as far as it has them,
+where it has such a set too, those that they need where it has another one, and its one value where it has none.
+Where nobody has a set, all have the same key.
 
 Without a partition there is one value of what has no set, and of what is upstream of that the partitions that it
 needs.
@@ -11,9 +12,12 @@ needs.
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.mapping_rules import relation
 from flowstone.assets.partition_labels import key_label
+from flowstone.assets.partition_mapping import SameKey
+from flowstone.assets.time_partitions import TimePartitions
 from flowstone.counting import count
 from flowstone.errors import PartitionError
 from flowstone.frozen import frozen
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowstone.assets.graph import AssetGraph
+    from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.records import RunSpec, Share
 
@@ -66,20 +71,36 @@ def targets_of(view: PartitionView, names: tuple[str, ...], *, partitions: bool)
     sets = {name: keys for name in names if (keys := view.set_of(name)) is not None}
     first = _most_downstream(view.graph, list(sets) if partitions else names)
     holders = [name for name in first if name in sets]
-    asset = (holders or first or names)[-1]
+    asset = _widest(holders, sets) if holders else (first or names)[-1]
     own = sets.get(asset)
     for name in holders:
-        if sets[name] != own:
+        if not _alike(sets[name], own):
             raise _differ(view, name, asset)
     beside: dict[str, Share] = {}
     for name in names:
         if name in sets:
-            same = sets[name] == own
-            beside[name] = "same" if same else "needed"
+            beside[name] = "same" if _alike(sets[name], own) else "needed"
         else:
             beside[name] = "same" if own is None else "once"
     del beside[asset]
     return Targets(asset, beside)
+
+
+def _widest(names: Sequence[str], sets: Mapping[str, PartitionSet[Any]]) -> str:
+    """The one with the most keys, of several the last: whatever is asked for of all of them is asked for of it."""
+    return max(reversed(names), key=lambda name: sets[name].size)
+
+
+def _alike(keys: PartitionSet[Any], others: PartitionSet[Any] | None) -> bool:
+    """Whether a key means the same in both: they are one set, or periods of one kind with other ends."""
+    if keys == others:
+        return True
+    if not (isinstance(keys, TimePartitions) and isinstance(others, TimePartitions)):
+        return False
+    try:
+        return isinstance(relation(keys, others), SameKey)
+    except PartitionError:
+        return False
 
 
 def _most_downstream(graph: AssetGraph, names: Sequence[str]) -> list[str]:

@@ -168,12 +168,23 @@ def spec(targets, keys, **options):
     return RunSpec("backfill", targets.asset, encoded, beside=targets.beside, **options)
 
 
+def has(view, asset, key):
+    """Whether an asset has a key: of periods of one kind it may have others than those that are asked for."""
+    own = view.set_of(asset)
+    return own is None or key in own
+
+
 def by_hand(view, targets, keys, *, upstream):
     """The steps of the run, found one by one: those that are asked for, and those that others of it need."""
     shares = {**targets.beside, targets.asset: "same"}
     found: dict[tuple[str, object], None] = {}
     fixed = {name for name, share in shares.items() if share != "needed"}
-    open_steps = [(name, key) for name in fixed for key in (keys if shares[name] == "same" else [None])]
+    open_steps = [
+        (name, key)
+        for name in fixed
+        for key in (keys if shares[name] == "same" else [None])
+        if has(view, name, key)
+    ]
     while open_steps:
         step = open_steps.pop()
         if step in found:
@@ -224,7 +235,7 @@ def test_the_targets_of_a_plan_are_what_was_asked_for(drawn):
     asked = {(asset, key) for asset, _, key in map(plan.step, numbers)}
     shares = {**targets.beside, targets.asset: "same"}
     for (asset, share), key in product(shares.items(), keys):
-        if share != "needed":
+        if share != "needed" and (share == "once" or has(view, asset, key)):
             of_it = None if key is None or share == "once" else encode_partition(key)
             assert (asset, of_it) in asked
     assert {asset for asset, _ in asked} <= set(shares)
@@ -256,6 +267,39 @@ def test_one_asset_is_the_case_of_one(drawn):
     assert set(map(plan.step, range(plan.total))) >= {
         (alone.asset, key, None if key is None else encode_partition(key)) for key in keys
     }
+
+
+LATER = DailyPartitions("2025-02-01", "2025-12-31")
+
+
+@pytest.mark.parametrize(
+    ("sets", "asset", "beside"),
+    [
+        ((DAYS, LATER), "b", {"a": "same"}),
+        ((LATER, DAYS), "a", {"b": "same"}),
+        ((DAYS, DAYS), "b", {"a": "same"}),
+    ],
+    ids=str,
+)
+def test_periods_of_one_kind_go_together(sets, asset, beside):
+    """Those of the one that has most of them are asked for, and the other one has those that it has."""
+    pipeline = Pipeline()
+    for name, keys in zip("ab", sets, strict=True):
+
+        @pipeline.asset(name=name, partitions=keys)
+        async def compute() -> None: ...
+
+    view = PartitionView(pipeline.graph, datetime(2026, 1, 1, tzinfo=UTC))
+    targets = targets_of(view, ("a", "b"), partitions=True)
+    assert targets == Targets(asset, beside)
+    span = (encode_partition(date(2025, 2, 27)), encode_partition(date(2025, 4, 2)))
+    if LATER in sets:
+        plan = plan_run(view.graph, view, RunSpec("backfill", asset, (), span, beside=beside))
+        sizes = {part.asset: len(part.keys) for part in plan.assets}
+        later, days = ("b", "a") if sets[1] is LATER else ("a", "b")
+        assert sizes == {later: 35, days: 33}
+        asked = RunSpec("backfill", asset, ("d:2025-04-01", "d:2025-04-02"), beside=beside)
+        assert [part.asset for part in plan_run(view.graph, view, asked).assets] == [later]
 
 
 def test_shared_upstream_is_there_once():

@@ -279,6 +279,24 @@ async def test_a_partition_that_is_missing_or_none_of_all_is_refused():
         assert await runtime.runs() == []
 
 
+async def test_days_that_begin_elsewhere_go_together():
+    """Of many each asset has those that it has; a single one all have to have."""
+    pipeline = Pipeline("days")
+    for name, first in (("old", "2025-01-01"), ("new", "2025-01-03")):
+
+        @pipeline.asset(name=name, partitions=DailyPartitions(first, "2025-01-04"))
+        async def compute() -> int:
+            return 1
+
+    async with Runtime(pipeline) as runtime:
+        result = await runtime.backfill("*")
+        assert len([step for step in result.succeeded if step.asset == "old"]) == 4
+        assert len([step for step in result.succeeded if step.asset == "new"]) == 2
+        assert len((await runtime.materialize("*", partition="2025-01-03")).succeeded) == 2
+        with pytest.raises(PartitionError, match=r"Asset 'new': '2025-01-02' is not in"):
+            await runtime.materialize("*", partition="2025-01-02")
+
+
 async def test_with_upstream_of_another_set_its_partitions_follow():
     """As they do of one asset: the days of the month, and no others."""
     pipeline = Pipeline("months")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.targets import Targets
 
 __all__ = [
     "asset_named",
@@ -132,6 +133,14 @@ def encoded(view: PartitionView, asset: str, partition: object) -> str | None:
     return None if value is None else encode_partition(value)
 
 
+def _key_of(view: PartitionView, targets: Targets, partition: object) -> str | None:
+    """The key of the one partition that is asked for, which all that share it have to have."""
+    for name, share in targets.beside.items():
+        if share == "same":
+            encoded(view, name, partition)
+    return encoded(view, targets.asset, partition)
+
+
 def materialize_request(
     view: PartitionView,
     names: tuple[str, ...],
@@ -147,7 +156,7 @@ def materialize_request(
     return RunSpec(
         kind="materialize",
         asset=asset,
-        keys=(encoded(view, asset, partition),),
+        keys=(_key_of(view, targets, partition),),
         timeout=_positive("timeout", timeout),
         tags=checked_tags(tags),
         as_of=view.now.isoformat() if targets.beside else None,  # One partition is there whatever the hour.
@@ -176,7 +185,7 @@ def run_request(
     return RunSpec(
         kind="materialize_all" if upstream else "materialize",
         asset=targets.asset,
-        keys=(encoded(view, targets.asset, partition),),
+        keys=(_key_of(view, targets, partition),),
         upstream=upstream,
         refresh=_checked_refresh(refresh),
         max_parallel=None if max_parallel is None else checked_count("max_parallel", max_parallel),

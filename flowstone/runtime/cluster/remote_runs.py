@@ -219,7 +219,7 @@ def _asks_for(request: RunSpec, view: PartitionView, key: StepKey) -> bool:
         return share == "once" and partition_key is None
     if request.span is None or partition_key is None:
         return partition_key in request.keys
-    keys = view.set_of(asset)
+    keys = view.set_of(request.asset) if request.asset in view.graph else None
     if keys is None:
         return False
     first, last = (decode_partition(end) for end in request.span)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_labels import partition_label
+from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import DefinitionError, PartitionError
 
 if TYPE_CHECKING:
@@ -49,10 +50,12 @@ def check_request(view: PartitionView, request: RunSpec) -> None:
     _check_asset(view, request, request.asset, asked)
     for asset, share in request.beside.items():
         if share != "needed":
-            _check_asset(view, request, asset, asked if share == "same" else (None,))
+            _check_asset(view, request, asset, asked if share == "same" else (None,), own=False)
 
 
-def _check_asset(view: PartitionView, request: RunSpec, asset: str, asked: Sequence[str | None]) -> None:
+def _check_asset(
+    view: PartitionView, request: RunSpec, asset: str, asked: Sequence[str | None], *, own: bool = True
+) -> None:
     keys = view.set_of(asset)
     if keys is None:
         if any(key is not None for key in asked):
@@ -63,7 +66,8 @@ def _check_asset(view: PartitionView, request: RunSpec, asset: str, asked: Seque
             f"Asset {asset!r} is partitioned by {keys!r} since, and was asked for without a partition: "
             f"ask for it again, at one of them."
         )
-    _check_keys(asset, keys, [decode_partition(key) for key in asked if key is not None])
+    if own or not isinstance(keys, TimePartitions):  # Of periods a further target has those that it has.
+        _check_keys(asset, keys, [decode_partition(key) for key in asked if key is not None])
 
 
 def _check_whole(request: RunSpec, asset: str) -> None:
