@@ -11,7 +11,7 @@ from flowstone.assets.partition_labels import key_label
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["launch_path", "launch_text_path", "partition_path", "partition_text"]
+__all__ = ["launch_path", "launch_text_path", "partition_path", "partition_text", "quoted"]
 
 _DOTS = frozenset({"", ".", ".."})
 """Browsers work these out as steps of a path, also where they are quoted."""
@@ -22,6 +22,13 @@ def partition_text(key: str) -> str:
     value, label = decode_partition(key), key_label(key)
     plain = label.isprintable() and (not isinstance(value, str) or label == value)
     return label if plain else key
+
+
+def quoted(text: str, *, always: bool = False) -> str:
+    """A partition's text among others, with commas between them: in quotes where it has some itself."""
+    if not always and not {",", '"'} & set(text) and text == text.strip():
+        return text
+    return '"' + text.replace('"', '""') + '"'
 
 
 def partition_path(asset: str, key: str | None) -> str:
@@ -36,7 +43,7 @@ def partition_path(asset: str, key: str | None) -> str:
 
 def launch_path(asset: str, keys: Iterable[str | None] = ()) -> str:
     """The page on which these partitions of an asset are planned."""
-    return launch_text_path(asset, ",".join(partition_text(key) for key in keys if key is not None))
+    return launch_text_path(asset, ",".join(quoted(partition_text(key)) for key in keys if key is not None))
 
 
 def launch_text_path(asset: str, partitions: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -203,12 +204,15 @@ async def test_who_may_only_read_sees_no_button(visit):
 
 HOURS = HourlyPartitions("2025-01-01T00:00Z", "2025-01-01T23:00Z")
 MONTHS = MonthlyPartitions("2014-01", "2015-12")
-READERS = [Reader(keys, [encode_partition(key) for key in keys]) for keys in (DAYS, HOURS, MONTHS)]
+ODD = StaticPartitions(
+    ["a", "b", "a,b", 'q"x', '"', ",", ":", "a:b", "b:c", "c", "x,y:z", '","', " s ", "1", '"q"']
+)
+READERS = [Reader(keys, [encode_partition(key) for key in keys]) for keys in (DAYS, HOURS, MONTHS, ODD)]
 
 
 @given(st.sampled_from(READERS), st.data())
 def test_a_text_names_what_it_was_made_of(reader, data):
-    """Whatever is chosen, and whether or not labels have colons themselves."""
+    """Whatever is chosen, and whether or not labels have colons, commas or quotes themselves."""
     places = sorted(data.draw(st.sets(st.integers(0, len(reader.labels) - 1))))
     assert reader.ranges(ranges_text(places, reader.labels)) == places
 
@@ -340,3 +344,22 @@ async def test_a_selection_that_means_nothing_is_said_on_the_page(visit, asset, 
         page = await visitor.get(f"/launch?asset={asset}")
         assert page.status_code == 200
         assert problem in page.text
+
+
+async def test_a_partition_with_a_comma_is_that_partition(visit):
+    """Where its page leads to, and as it is written by hand."""
+    pipeline = Pipeline("places")
+
+    @pipeline.asset(partitions=StaticPartitions(["a", "b", "a,b"]))
+    async def raw() -> int:
+        return 1
+
+    async with visit(pipeline) as visitor:
+        page = (await visitor.get("/assets/raw/a,b")).text
+        (link,) = {html.unescape(each) for each in re.findall(r'href="(/launch\?[^"]*)"', page)}
+        page = (await visitor.get(link)).text
+        assert "1 step runs" in page
+        fields = {"asset": "raw", "partitions": '"a,b"', "seen": seen(page), "shown": "yes"}
+        answer = await visitor.post("/launch", data=fields)
+        run = await visitor.runtime.run(answer.headers["location"].removeprefix("/runs/"))
+        assert [step.partition for step in (await run.wait()).succeeded] == ["a,b"]

@@ -1,11 +1,13 @@
 """Partitions as somebody writes or picks many of them: `2026-02-05:2026-02-14, 2026-03-01`.
 
 A range has its two ends, with a colon between them, in the order of the set. Labels may have colons themselves, as
-those of hours do: a colon divides two labels where both sides of it are one.
+those of hours do: a colon divides two labels where both sides of it are one. A label with a comma in it is written
+in quotes, as in a table of comma-separated values: `"Oslo, Majorstuen", Bergen`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.dynamic_partitions import DynamicPartitions
@@ -14,15 +16,22 @@ from flowstone.assets.partition_labels import key_label, partition_argument
 from flowstone.assets.suggest import did_you_mean
 from flowstone.counting import count
 from flowstone.errors import PartitionError
+from flowstone.server.addresses import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from flowstone.assets.partition_set import PartitionSet
 
 __all__ = ["Reader", "example_of", "ranges_of", "ranges_text"]
 
 _EXAMPLE: Final = 10
+_QUOTED: Final = r'"(?:[^"]|"")*"'
+_END: Final = rf'(?:{_QUOTED}|[^,"]+?)'
+_PART: Final = re.compile(
+    rf"\s*(?:(?P<first>{_QUOTED}|{_END}(?=\s*:\s*{_QUOTED}))\s*(?::\s*(?P<last>{_END}))?|(?P<plain>[^,]*))\s*(?:,|$)"
+)
+"""One of those between commas: ends of which at least one is quoted, or anything without a comma."""
 
 
 class Reader:
@@ -52,9 +61,25 @@ class Reader:
             PartitionError: One of them is no partition, or a range has its ends the wrong way round.
         """
         found: set[int] = set()
-        for part in filter(None, map(str.strip, text.split(","))):
-            found.update(self._range(part))
+        for part in _PART.finditer(text):
+            ends = [end for end in part.group("first", "last") if end]
+            if part["plain"]:
+                found.update(self._range(part["plain"].strip()))
+            elif ends:
+                found.update(self._between([_unquoted(end.strip()) for end in ends]))
         return sorted(found)
+
+    def _between(self, ends: Sequence[str]) -> range:
+        places = [self._place(end) for end in ends]
+        for end, place in zip(ends, places, strict=True):
+            if place is None:
+                raise self._refusal(end)
+        first, last = places[0], places[-1]
+        assert first is not None
+        assert last is not None
+        if first > last:
+            raise PartitionError(f"{':'.join(ends)!r:.200} ends before it begins: write its ends in order.")
+        return range(first, last + 1)
 
     def _range(self, part: str) -> range:
         place = self._place(part)
@@ -65,9 +90,7 @@ class Reader:
                 continue
             first, last = self._place(part[:at].strip()), self._place(part[at + 1 :].strip())
             if first is not None and last is not None:
-                if first > last:
-                    raise PartitionError(f"{part!r:.200} ends before it begins: write its ends in order.")
-                return range(first, last + 1)
+                return self._between([part[:at].strip(), part[at + 1 :].strip()])
         wrong = next((end for end in part.split(":", 1) if self._place(end.strip()) is None), part).strip()
         raise self._refusal(wrong)
 
@@ -113,7 +136,22 @@ def ranges_of(places: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 def ranges_text(places: Iterable[int], labels: Sequence[str]) -> str:
     """The text that names these places, which ascend."""
+    known = set(labels)
     return ", ".join(
-        labels[first] if first == last else f"{labels[first]}:{labels[last]}"
+        quoted(labels[first]) if first == last else _range_text(labels[first], labels[last], known)
         for first, last in ranges_of(places)
     )
+
+
+def _range_text(first: str, last: str, known: Collection[str]) -> str:
+    """A range; its ends are quoted as well where it would read as a label, or as a range with other ends."""
+    text = f"{first}:{last}"
+    colons = (at for at, letter in enumerate(text) if letter == ":")
+    ways = sum(text[:at] in known and text[at + 1 :] in known for at in colons)
+    if text in known or ways > 1:
+        return ":".join(quoted(end, always=True) for end in (first, last))
+    return f"{quoted(first)}:{quoted(last)}"
+
+
+def _unquoted(end: str) -> str:
+    return end[1:-1].replace('""', '"') if end.startswith('"') else end

@@ -9,13 +9,14 @@ window.addEventListener("submit", e => { if (e.target.id === "selbar" && range.v
 
 // What is selected, as text that the address, the launch page and the command line take.
 function selected(texts, number) {
-  if (document.activeElement !== range) range.value = texts.join(",");
+  if (document.activeElement !== range) range.value = texts.map(quoted).join(",");
   const unit = pane.dataset.unit, open = $("#open-one"), plan = $("#plan-picked");
   $("#picked").textContent = number ? `${number.toLocaleString("en")} ${unit}${number === 1 ? "" : "s"} selected` : range.value ? "As written" : "Nothing selected";
   if (plan) plan.disabled = !range.value;
   open.hidden = number !== 1; if (number === 1) open.href = at(texts[0]);
   const address = new URL(location); range.value && range.value.length < LONG ? address.searchParams.set("select", range.value) : address.searchParams.delete("select"); history.replaceState(null, "", address);
 }
+const quoted = text => /[",]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;  // A comma stands between two.
 const at = text => text.split("/").some(part => ["", ".", ".."].includes(part)) ? `${pane.dataset.root}?${new URLSearchParams({ key: text })}` : pane.dataset.root + text.split("/").map(encodeURIComponent).join("/");
 function stretches(places, key) {
   const found = [], sorted = [...places].sort((a, b) => a - b);
