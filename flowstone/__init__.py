@@ -2,7 +2,8 @@
 
 How the package is laid out; each layer imports only from those below it:
 
-    cli/  testing/          the command line; helpers for your tests
+    cli/  server/  testing/ the command line; the pages and the HTTP API; helpers for your tests
+    client/  wire/          a server, asked from anywhere; what goes over HTTP
     runtime/                the supervision tree, one file per process (tree.py shows it whole)
     store/  io/             where runs are remembered; where values live
     alerts/  sensors/       who is told outside; what is found outside
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from flowstone.assets.calendar_partitions import WeeklyPartitions as WeeklyPartitions
     from flowstone.assets.config import Config as Config
     from flowstone.assets.context import Context as Context
+    from flowstone.assets.description import AssetDescription as AssetDescription
     from flowstone.assets.dynamic_partitions import DynamicPartitions as DynamicPartitions
     from flowstone.assets.each import Batch as Batch
     from flowstone.assets.each import Each as Each
@@ -139,6 +141,7 @@ __all__ = [
     "Approval",
     "ApprovalNotFound",
     "Asset",
+    "AssetDescription",
     "AssetNotFound",
     "AuditEntry",
     "Automation",
@@ -248,6 +251,7 @@ _HOME = {
     "assets.config": ("Config",),
     "assets.context": ("Context",),
     "assets.dynamic_partitions": ("DynamicPartitions",),
+    "assets.description": ("AssetDescription",),
     "assets.each": ("Batch", "Each"),
     "assets.hourly_partitions": ("HourlyPartitions",),
     "assets.last_partitions": ("LastPartitions",),

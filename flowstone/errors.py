@@ -33,6 +33,9 @@
     ├─ IOManagerError
     ├─ ResourceUnavailable
     ├─ StoreUnavailable
+    ├─ AccessDenied               flowstone.client: (PermissionError)
+    ├─ ServerUnavailable          flowstone.client
+    ├─ ServerFailed               flowstone.client
     ├─ WrongLoop                  (RuntimeError)
     ├─ SimulationError            flowstone.testing
     │  ├─ Deadlock
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from flowstone.remedies import Remedies
 
 __all__ = [
+    "AccessDenied",
     "AccessTokenNotFound",
     "AccessTokenTaken",
     "ActorDown",
@@ -103,6 +107,8 @@ __all__ = [
     "RunNotFound",
     "RuntimeStopping",
     "SelectionError",
+    "ServerFailed",
+    "ServerUnavailable",
     "SimulationError",
     "Skip",
     "StartFailed",
@@ -373,6 +379,21 @@ class ResourceUnavailable(FlowstoneError):
 
 class StoreUnavailable(FlowstoneError):
     """The store of run history does not answer, or another process holds it."""
+
+
+class AccessDenied(FlowstoneError, PermissionError):
+    """A server does not know who asks, or they may not do this: the token is missing, void, or of another role."""
+
+
+class ServerUnavailable(FlowstoneError):
+    """No FlowStone server answers at the address: nothing does, or something else, such as a proxy.
+
+    What was asked for may have been done if the answer was lost; calls that start runs are known again.
+    """
+
+
+class ServerFailed(FlowstoneError):
+    """A server answers that it has failed: that is a mistake of ours, and its log says which."""
 
 
 class WrongLoop(FlowstoneError, RuntimeError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.errors import FlowstoneError
 from flowstone.runtime.automating import Automating
 from flowstone.runtime.client.handle import Run
+from flowstone.runtime.client.once import checked_once
 from flowstone.runtime.client.requests import bounded_count, page_of
 from flowstone.runtime.client.result import checked_ending
 from flowstone.runtime.client.retrying import retry_of
@@ -81,7 +82,9 @@ class RunDetails(Automating):
         totals = {} if after else await self._totals(record)
         return await read_timeline(ctx.store, record, totals, after, limit)
 
-    async def retry(self, run_id: str, *, here: bool = False, by: str | None = None) -> Run:
+    async def retry(
+        self, run_id: str, *, here: bool = False, by: str | None = None, once: str | None = None
+    ) -> Run:
         """Start a new run of what failed in a run, was skipped because of it, or was cancelled.
 
         It has the request of the old run, its config, tags and priority, and names it (`request.retry_of`). What
@@ -93,6 +96,8 @@ class RunDetails(Automating):
             here: Whether this process drives the new run, instead of any node of the store. It then ends with this
                 process at the latest.
             by: Who asks for it. Default: whoever the runtime acts for (`actor=`).
+            once: Text of at most 200 characters: whoever retries the same run again with it is given the run that
+                there is, whether that has ended or not.
 
         Returns:
             The handle of the new run.
@@ -109,7 +114,13 @@ class RunDetails(Automating):
         view, request = await retry_of(ctx, record, self._client.asker(by))
         if here:
             return Run((await self._client.start(view, request)).record.id, self._client)
-        new_id, submitted = await self._client.submit(view, request, None, record.priority)
+
+        async def start(new_id: str | None = None) -> tuple[str, bool]:
+            return await self._client.submit(view, request, None, record.priority, run_id=new_id)
+
+        name = checked_once(once, None, join=False)
+        started = start() if name is None else self._client.once.run(name, f"retry {run_id}", start)
+        new_id, submitted = await started
         return Run(new_id, self._client, submitted=submitted)
 
     async def _totals(self, record: RunRecord) -> Mapping[str, int]:

@@ -12,6 +12,7 @@ amending            invalidating values, keys of dynamic sets: amending.py
 answering           approvals and signals: decisions.py
 one run             its steps, its attempts over time, retrying it: run_details.py
 access              tokens of the HTTP server: granting.py
+finding             assets by selection, current values, runs by how ids begin: finding.py
 leaving             the tree stops from below: the watchman drains first, the store closes last
 """
 
@@ -34,7 +35,7 @@ from flowstone.runtime.composition import context_of, membership_of, node_watch_
 from flowstone.runtime.configuration import options_from, warn_of_misspelt_variables
 from flowstone.runtime.execution.child_tasks import adopt_tasks
 from flowstone.runtime.execution.log_capture import LogCapture
-from flowstone.runtime.granting import Granting
+from flowstone.runtime.finding import Finding
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.options import by_name, given_pipelines
 from flowstone.runtime.run.watchman import drain
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 __all__ = ["Runtime"]
 
 
-class Runtime(Granting):
+class Runtime(Finding):
     """Computes assets, remembers what it computed, and supervises both. Use it with `async with`.
 
     It shares nothing with other runtimes, and belongs to the event loop that enters it. From other threads and

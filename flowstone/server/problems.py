@@ -12,8 +12,10 @@ from starlette.routing import compile_path
 
 from flowstone import errors
 from flowstone.masking import masked
+from flowstone.wire.approvals import ApprovalModel
 from flowstone.wire.model import SENTENCE
 from flowstone.wire.problems import PROBLEM_TYPE
+from flowstone.wire.values import FailureModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +104,24 @@ async def of_library(request: Request, error: Exception) -> JSONResponse:
         masked(error.sentence),
         remedy="" if error.remedies is None else masked(error.remedies.http),
         instance=request.url.path,
+        **_told_by(error),
     )
+
+
+def _told_by(error: errors.FlowstoneError) -> dict[str, Any]:
+    """What an error says beside its sentence, for programs."""
+    known = error.remedies
+    words = {} if known is None else {"python": masked(known.python), "command": masked(known.command)}
+    plain = {name: getattr(error, name, None) for name in ("missing", "asset", "field", "position", "run_id")}
+    told: dict[str, Any] = {name: value for name, value in plain.items() if value}
+    approval = getattr(error, "approval", None)
+    if approval is not None:
+        told["approval"] = ApprovalModel.of(approval).model_dump(mode="json")
+    failure = getattr(error, "failure", None)
+    if failure is not None:
+        shown = FailureModel.of(failure, traceback=True)
+        told["failure"] = None if shown is None else shown.model_dump(mode="json")
+    return {"remedies": words, **told}
 
 
 async def of_request(request: Request, error: Exception) -> JSONResponse:

@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import partition_label
 from flowstone.runs.waits import Approval
-from flowstone.wire.model import Given, Instant, Model, Text
+from flowstone.wire.model import ByModel, Instant, Model, Text
 from flowstone.wire.paging import Listed
+from flowstone.wire.values import partition_of
 
 __all__ = ["ApprovalModel", "ApprovalsQuery", "ApproveModel", "RejectModel", "SignalModel", "SignalledModel"]
 
@@ -25,6 +27,8 @@ class ApprovalModel(Model):
     """The asset."""
     partition: str | None
     """Its partition."""
+    partition_key: str | None = None
+    """The same as machines write it."""
     run_id: str
     """The run."""
     message: str
@@ -43,6 +47,8 @@ class ApprovalModel(Model):
     """Why, as they said."""
     decided_at: Instant | None
     """When."""
+    on_timeout: Literal["fail", "approve", "reject"] = "fail"
+    """What becomes of it if nobody decides until it expires."""
 
     @classmethod
     def of(cls, approval: Approval) -> ApprovalModel:
@@ -52,6 +58,7 @@ class ApprovalModel(Model):
             name=approval.name,
             asset=approval.asset,
             partition=None if approval.partition is None else partition_label(approval.partition),
+            partition_key=None if approval.partition is None else encode_partition(approval.partition),
             run_id=approval.run_id,
             message=approval.message,
             data=approval.data,
@@ -61,6 +68,26 @@ class ApprovalModel(Model):
             by=approval.by,
             reason=approval.reason,
             decided_at=approval.decided_at,
+            on_timeout=approval.on_timeout,
+        )
+
+    def as_record(self) -> Approval:
+        """What it shows."""
+        return Approval(
+            self.id,
+            self.name,
+            self.asset,
+            partition_of(self.partition_key),
+            self.run_id,
+            self.message,
+            self.data,
+            self.status,
+            self.requested_at,
+            self.expires_at,
+            self.by,
+            self.reason,
+            self.decided_at,
+            self.on_timeout,
         )
 
 
@@ -71,9 +98,11 @@ class ApprovalsQuery(Listed):
     """Only those that are so."""
     asset: Text | None = None
     """Only those of this asset."""
+    before: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    """Only those asked for before the one of this id; with a cursor, which has its place, of no use."""
 
 
-class RejectModel(Given):
+class RejectModel(ByModel):
     """Why it is rejected."""
 
     reason: Annotated[Text, Field(max_length=10_000)] | None = None
@@ -87,7 +116,7 @@ class ApproveModel(RejectModel):
     """JSON that the step is given along, of at most a megabyte."""
 
 
-class SignalModel(Given):
+class SignalModel(ByModel):
     """What the step is given."""
 
     payload: Any = None

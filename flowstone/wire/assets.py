@@ -1,74 +1,123 @@
-"""Assets, their partitions and their history."""
+"""What has become of assets and of their partitions."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from flowstone.runs.asset_activity import AssetActivity
 from flowstone.runs.records import Status
+from flowstone.wire.definitions import AssetModel
 from flowstone.wire.freshness import FreshnessModel
-from flowstone.wire.model import Given, Model, Text
+from flowstone.wire.model import ByModel, Given, Instant, Model, Text
 from flowstone.wire.paging import Listed
 from flowstone.wire.values import Partition
 
 __all__ = [
+    "ActivityModel",
+    "ActivityQuery",
     "AssetDetailsModel",
-    "AssetModel",
+    "AssetsQuery",
+    "CurrentQuery",
     "HistoryQuery",
     "InvalidateModel",
     "InvalidatedModel",
     "PartitionModel",
+    "PartitionQuery",
     "PartitionsQuery",
+    "RecentQuery",
+    "StatusModel",
 ]
 
 
-class AssetModel(Model):
-    """An asset."""
-
-    name: str
-    """Its name."""
-    description: str | None
-    """What it is, for people."""
-    pipeline: str
-    """The pipeline that defines it."""
-    dependencies: list[str]
-    """The assets it is computed from."""
-    dependents: list[str]
-    """The assets that are computed from it."""
-    partitions: str | None
-    """The kind of its partition set, such as `DailyPartitions`; null if it has none."""
-    tags: dict[str, str]
-    """Free labels."""
-
-
 class AssetDetailsModel(AssetModel):
-    """An asset, with how it is run and what has become of it."""
+    """An asset, with what has become of it."""
 
-    source: str
-    """`file:line` where it is defined."""
-    run_in: Literal["loop", "thread", "process"]
-    """Where its function runs."""
-    attempts: int
-    """How often it is tried."""
-    timeout: float | None
-    """Seconds that one attempt may take."""
-    resources: list[str]
-    """Names of the resources it needs."""
-    pools: dict[str, int]
-    """Slots that it takes of pools while it runs."""
-    rate: str | None
-    """The rate that it keeps to."""
-    io: str
-    """The IO manager that keeps its value."""
-    code_version: str | None
-    """The version of its code, where it says one."""
     partition_count: int
     """How many partitions there are; 1 for an asset without a partition set, or those with a record."""
+    have: int = 0
+    """How many have a current value, also if they have failed since."""
     counts: dict[Status, int]
     """How many partitions there are of each status, by what is on record."""
     freshness: FreshnessModel | None
     """How fresh it is; null if it does not say how fresh it is to be."""
+
+
+class AssetsQuery(Listed):
+    """Which assets."""
+
+    select: Annotated[Text, Field(max_length=4_000, examples=["+report -weather"])] | None = None
+    """Only those that this selection means: `+report`, `raw+`, `tag:team=core`, `a,b`, `* -page`."""
+
+
+class StatusModel(Model):
+    """How an asset, or one partition of it, stands now."""
+
+    asset: str
+    """The asset."""
+    partition: str | None
+    """Its partition."""
+    partition_key: str | None
+    """The same as machines write it."""
+    status: Status
+    """Of its step if a live run has one, else by what is on record."""
+    exists: bool
+    """Whether there is a current value."""
+    freshness: FreshnessModel | None
+    """How fresh it is; null if it does not say how fresh it is to be."""
+
+
+class PartitionQuery(Given):
+    """Which partition."""
+
+    partition: Partition | None = None
+    """Which partition; required if the asset has a partition set."""
+
+
+class CurrentQuery(Listed):
+    """Which records."""
+
+    partition: Partition | None = None
+    """Only that of this partition. Default: of all."""
+    traceback: bool = False
+    """Whether failures come with their traceback."""
+
+
+class RecentQuery(Listed):
+    """Which records."""
+
+    traceback: bool = False
+    """Whether failures come with their traceback."""
+
+
+class ActivityQuery(Given):
+    """Of which assets."""
+
+    of: tuple[Text, ...] = ()
+    """Only these. Default: all."""
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 24
+    """How many of the newest records of each are looked at."""
+
+
+class ActivityModel(Model):
+    """When an asset was computed last, and how long that took lately."""
+
+    asset: str
+    """Its name."""
+    finished_at: Instant
+    """When the last attempt ended."""
+    durations: list[float]
+    """Seconds that each of the last attempts took, the oldest first."""
+
+    @classmethod
+    def of(cls, activity: AssetActivity) -> ActivityModel:
+        """As the API shows it."""
+        return cls.model_validate(activity, from_attributes=True)
+
+    def as_record(self) -> AssetActivity:
+        """What it shows."""
+        return AssetActivity(self.asset, self.finished_at, tuple(self.durations))
 
 
 class PartitionModel(Model):
@@ -76,11 +125,13 @@ class PartitionModel(Model):
 
     partition: str | None
     """The partition as one writes it; null where there is none."""
+    partition_key: str | None = None
+    """The same as machines write it."""
     status: Status
     """What has become of it, by what is on record."""
 
 
-class InvalidateModel(Given):
+class InvalidateModel(ByModel):
     """What is no longer current."""
 
     partition: Partition | None = None
@@ -88,7 +139,7 @@ class InvalidateModel(Given):
     downstream: bool = False
     """Whether everything that was computed from it is invalidated as well."""
     reason: Annotated[Text, Field(max_length=10_000)] = ""
-    """Why, for those who read the audit log."""
+    """Why, for people."""
 
 
 class InvalidatedModel(Model):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from flowstone.runs.audit import AuditAction, AuditEntry
 from flowstone.wire.model import Instant, Model, Text
@@ -27,6 +29,8 @@ class AuditEntryModel(Model):
     """The asset that it was done to."""
     partition: str | None
     """Its partition, where it was a single one."""
+    partition_key: str | None
+    """The same as machines write it."""
     run_id: str | None
     """The run that it was done to, or that it began."""
     name: str
@@ -52,10 +56,26 @@ class AuditEntryModel(Model):
             by=entry.by,
             asset=entry.asset,
             partition=label(entry.partition_key),
+            partition_key=entry.partition_key,
             run_id=entry.run_id,
             name=entry.name,
             reason=entry.reason,
             details=details,
+        )
+
+    def as_record(self) -> AuditEntry:
+        """What it shows; of a range of partitions the ends are as people write them."""
+        return AuditEntry(
+            id=self.id,
+            at=self.at,
+            action=self.action,
+            by=self.by,
+            asset=self.asset,
+            partition_key=self.partition_key,
+            run_id=self.run_id,
+            name=self.name,
+            reason=self.reason,
+            details=self.details,
         )
 
 
@@ -68,3 +88,5 @@ class AuditQuery(Listed):
     """Only what was done to this run, also if it is forgotten."""
     by: Text | None = None
     """Only what was done by them."""
+    before: Annotated[int, Field(ge=0, le=2**62)] | None = None
+    """Only what came before the entry of this `id`; with a cursor, which has its place, of no use."""

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flowstone.runs.automation import Fire
+from flowstone.runs.automation import Fire, FiredRun
 from flowstone.runs.automation_status import AutomationStatus
 from flowstone.runs.records import Status
-from flowstone.wire.model import Given, Instant, Model, Text
+from flowstone.wire.model import ByModel, Instant, Model, Text
 from flowstone.wire.paging import Listed
 from flowstone.wire.values import FailureModel
 
@@ -25,6 +25,10 @@ class FiredRunModel(Model):
     """Whether it was under way already."""
     status: Status | None
     """What has become of it so far; null if it is forgotten."""
+
+    def as_record(self) -> FiredRun:
+        """What it shows."""
+        return FiredRun(self.id, self.joined, self.status)
 
 
 class FireModel(Model):
@@ -54,6 +58,11 @@ class FireModel(Model):
             reason=fire.reason,
             by=fire.by,
         )
+
+    def as_record(self) -> Fire:
+        """What it shows."""
+        runs = tuple(run.as_record() for run in self.runs)
+        return Fire(self.at, self.status, self.scheduled_at, runs, self.reason, self.by)
 
 
 class AutomationModel(Model):
@@ -89,6 +98,16 @@ class AutomationModel(Model):
     """Of a listener: events that it is still to be told of."""
     given_up: int
     """Of a listener: events that it was never told of, because it failed each time."""
+    since: Instant | None = None
+    """When it was seen for the first time."""
+    attempts: int = 0
+    """Of a listener: how often it was told of a pending event in vain, at most."""
+    failing: FailureModel | None = None
+    """Of a listener: why, the last time."""
+    oldest: Instant | None = None
+    """Of a listener: when the oldest pending event happened."""
+    asset: str | None = None
+    """The asset that it computes or watches, where its definition says so."""
 
     @classmethod
     def of(cls, status: AutomationStatus) -> AutomationModel:
@@ -109,6 +128,36 @@ class AutomationModel(Model):
             gone_at=status.gone_at,
             pending=status.pending,
             given_up=status.given_up,
+            since=status.since,
+            attempts=status.attempts,
+            failing=FailureModel.of(status.failing),
+            oldest=status.oldest,
+            asset=status.asset,
+        )
+
+    def as_record(self) -> AutomationStatus:
+        """What it shows."""
+        return AutomationStatus(
+            self.name,
+            self.kind,
+            self.pipeline,
+            self.text,
+            self.paused,
+            self.next_fire,
+            tuple(fire.as_record() for fire in self.last_fires),
+            self.failures,
+            None if self.failure is None else self.failure.as_record(),
+            self.since,
+            self.gone_at,
+            self.pending,
+            self.given_up,
+            self.attempts,
+            None if self.failing is None else self.failing.as_record(),
+            self.oldest,
+            self.paused_at,
+            self.paused_by,
+            self.paused_because,
+            self.asset,
         )
 
 
@@ -119,7 +168,7 @@ class AutomationsQuery(Listed):
     """How many of the last fires of each are shown."""
 
 
-class PauseModel(Given):
+class PauseModel(ByModel):
     """Why it is paused."""
 
     reason: Annotated[Text, Field(max_length=10_000)] = ""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from flowstone.wire.model import Given, Instant, Model, Text
+from pydantic import Field
+
+from flowstone.runs.events import RunQueued
+from flowstone.runs.records import RunRecord, Status
+from flowstone.wire.materializations import MaterializationModel
+from flowstone.wire.model import MOST, Given, Instant, Model, Text
+from flowstone.wire.paging import Listed
+from flowstone.wire.runs import RunModel
 from flowstone.wire.values import FailureModel, label
 
 if TYPE_CHECKING:
-    from flowstone.store.feed import FeedEntry
+    from flowstone.runs.automation_events import Event
 
-__all__ = ["EventModel", "EventsQuery"]
+__all__ = ["EventModel", "EventsQuery", "RunEventsQuery"]
 
 
 class EventModel(Model):
@@ -28,6 +36,8 @@ class EventModel(Model):
     """The asset it is about."""
     partition: str | None = None
     """The partition it is about."""
+    partition_key: str | None = None
+    """The same as machines write it."""
     attempt: int | None = None
     """Of a step: which attempt."""
     name: str | None = None
@@ -44,6 +54,8 @@ class EventModel(Model):
     """Of a run that waits: steps that do."""
     by: str | None = None
     """Who did it."""
+    comment: str | None = None
+    """Of a run that is to be cancelled: what was said with it."""
     reason: str | None = None
     """Why, for people."""
     failure: FailureModel | None = None
@@ -52,24 +64,60 @@ class EventModel(Model):
     """Of an automation: how often it has failed in a row."""
     since: Instant | None = None
     """Of the freshness of an asset: when this began to be so."""
+    within: float | None = None
+    """Of the freshness of an asset: seconds after which it is late."""
+    materialized_at: Instant | None = None
+    """Of the freshness of an asset: when its value was computed."""
+    fraction: float | None = None
+    """Of a step that says how far it is: from 0 to 1."""
+    message: str | None = None
+    """Of a step that says how far it is: what it says with that."""
+    approval_id: str | None = None
+    """Of a step that waits for an approval: what it is decided by."""
+    about: dict[str, Any] | None = None
+    """Of a step that waits for an approval: its `message` and `data`."""
+    record: MaterializationModel | None = None
+    """Of a step that has ended: its record, where that was asked for."""
+    run: RunModel | None = None
+    """Of a run that was asked for: what was asked for, where that was asked for."""
+
+    def text(self) -> str:
+        """As one line of JSON, without what an event of its kind does not have."""
+        shown = {name: value for name, value in self.model_dump(mode="json").items() if value is not None}
+        return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
-    def of(cls, entry: FeedEntry) -> EventModel:
-        """As the API shows it."""
-        event: Any = entry.event
-        record = getattr(event, "materialization", None)
-        failure = getattr(event, "failure", None) or getattr(record, "failure", None)
-        plain = {name: getattr(event, name, None) for name in _PLAIN}
+    def of(cls, event: Event, number: int, *, records: bool = False) -> EventModel:
+        """As the API shows it.
+
+        Args:
+            event: The event.
+            number: Its id.
+            records: Whether the end of a step comes with its record.
+        """
+        told: Any = event
+        record = getattr(told, "materialization", None)
+        failure = getattr(told, "failure", None) or getattr(record, "failure", None)
+        plain = {name: getattr(told, name, None) for name in _PLAIN}
         return cls(
-            id=entry.id,
-            kind=entry.kind,
+            id=number,
+            kind=event.exact_kind,
             at=event.at,
-            run_id=entry.run_id or None,
-            asset=entry.asset or None,
+            run_id=event.run_id or None,
+            asset=event.asset or None,
             partition=label(event.partition_key),
-            failure=FailureModel.of(failure),
+            partition_key=event.partition_key,
+            failure=FailureModel.of(failure, traceback=records),
+            approval_id=getattr(told, "id", None) or None,
+            about=None if getattr(told, "about", None) is None else dict(told.about),
+            record=MaterializationModel.of(record, traceback=True) if records and record else None,
+            run=_asked_for(event) if records and isinstance(event, RunQueued) else None,
             **{name: value for name, value in plain.items() if value not in (None, "")},
         )
+
+
+def _asked_for(event: RunQueued) -> RunModel:
+    return RunModel.of(RunRecord(event.run_id, "", event.request, Status.QUEUED, event.at), every=True)
 
 
 _PLAIN: Final = (
@@ -82,8 +130,13 @@ _PLAIN: Final = (
     "steps",
     "by",
     "reason",
+    "comment",
     "failures",
     "since",
+    "within",
+    "materialized_at",
+    "fraction",
+    "message",
 )
 """What is shown of an event as it is. Hashes of tokens and what assets keep for themselves are not among it."""
 
@@ -98,3 +151,14 @@ class EventsQuery(Given):
     """Only those of this run."""
     asset: Text | None = None
     """Only those about this asset."""
+    records: bool = False
+    """Whether the end of a step comes with its record."""
+
+
+class RunEventsQuery(Listed):
+    """Which events of a run."""
+
+    number: Annotated[int, Field(ge=0, le=MOST)] = 0
+    """Only those after this number; with a cursor, which has its place, of no use."""
+    records: bool = False
+    """Whether the end of a step comes with its record."""

@@ -10,7 +10,7 @@ from flowstone.masking import masked
 from flowstone.runs.explanation import Explanation
 from flowstone.runs.records import Status
 from flowstone.wire.model import Given, Instant, Model, Text
-from flowstone.wire.values import Partition, label
+from flowstone.wire.values import Partition, label, partition_of
 
 __all__ = ["ExplanationModel", "WhyQuery"]
 
@@ -24,6 +24,8 @@ class ExplanationModel(Model):
     """The asset."""
     partition: str | None
     """Its partition."""
+    partition_key: str | None = None
+    """The same as machines write it."""
     status: Status
     """Its status; `succeeded` also of a value that is stale."""
     stale: bool
@@ -44,12 +46,28 @@ class ExplanationModel(Model):
             sentence=masked(explanation.sentence),
             asset=explanation.asset,
             partition=label(explanation.partition_key),
+            partition_key=explanation.partition_key,
             status=explanation.status,
             stale=explanation.stale,
             run_id=explanation.run_id,
             since=explanation.since,
             remedy=None if explanation.remedy is None else masked(explanation.remedy),
             causes=[cls.of(cause) for cause in explanation.causes],
+        )
+
+    def as_record(self) -> Explanation:
+        """What it shows."""
+        return Explanation(
+            self.sentence,
+            self.asset,
+            partition_of(self.partition_key),
+            self.partition_key,
+            self.status,
+            self.stale,
+            self.run_id,
+            self.since,
+            self.remedy,
+            tuple(cause.as_record() for cause in self.causes),
         )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import Field
 
-from flowstone.runs.log_line import LogLine
+from flowstone.runs.log_line import LogLevel, LogLine
 from flowstone.wire.model import MOST, Given, Instant, Model, Text
 from flowstone.wire.values import Partition, label
 
@@ -30,6 +30,8 @@ class LogLineModel(Model):
     """The asset that said it."""
     partition: str | None
     """At which partition."""
+    partition_key: str | None = None
+    """The same as machines write it."""
     attempt: int
     """In which attempt."""
     held: bool = False
@@ -47,8 +49,23 @@ class LogLineModel(Model):
             fields=dict(line.fields),
             asset=line.asset,
             partition=label(line.partition_key),
+            partition_key=line.partition_key,
             attempt=line.attempt,
             held=line.held,
+        )
+
+    def as_record(self) -> LogLine:
+        """What it shows."""
+        return LogLine(
+            self.at,
+            cast("LogLevel", self.level),
+            self.message,
+            self.fields,
+            self.asset,
+            self.partition_key,
+            self.attempt,
+            self.number,
+            self.held,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from flowstone.masking import without_secrets
 from flowstone.runs.records import Input, Materialization, Status
 from flowstone.wire.model import Instant, Model
-from flowstone.wire.values import FailureModel, label
+from flowstone.wire.values import FailureModel, label, partition_of
 
 __all__ = ["InputModel", "MaterializationModel"]
 
@@ -19,6 +19,8 @@ class InputModel(Model):
     """Its asset."""
     partition: str | None
     """Its partition."""
+    partition_key: str | None = None
+    """The same as machines write it."""
     run_id: str
     """The run that computed it."""
     attempt: int
@@ -32,10 +34,15 @@ class InputModel(Model):
         return cls(
             asset=given.asset,
             partition=label(given.partition_key),
+            partition_key=given.partition_key,
             run_id=given.run_id,
             attempt=given.attempt,
             data_version=given.data_version,
         )
+
+    def as_record(self) -> Input:
+        """What it shows."""
+        return Input(self.asset, self.partition_key, self.run_id, self.attempt, self.data_version)
 
 
 class MaterializationModel(Model):
@@ -45,6 +52,8 @@ class MaterializationModel(Model):
     """The asset."""
     partition: str | None
     """The partition; null where there is none."""
+    partition_key: str | None = None
+    """The same as machines write it."""
     run_id: str
     """The run."""
     status: Status
@@ -82,6 +91,7 @@ class MaterializationModel(Model):
         return cls(
             asset=record.asset,
             partition=label(record.partition_key),
+            partition_key=record.partition_key,
             run_id=record.run_id,
             status=record.status,
             attempt=record.attempt,
@@ -97,4 +107,26 @@ class MaterializationModel(Model):
             location=record.location,
             size=record.size,
             inputs=[InputModel.of(each) for each in record.inputs],
+        )
+
+    def as_record(self) -> Materialization:
+        """What it shows."""
+        return Materialization(
+            self.asset,
+            partition_of(self.partition_key),
+            self.partition_key,
+            self.run_id,
+            self.status,
+            self.attempt,
+            self.started_at,
+            self.finished_at,
+            None if self.failure is None else self.failure.as_record(),
+            self.metadata,
+            self.code_version,
+            self.data_version,
+            self.location,
+            tuple(each.as_record() for each in self.inputs),
+            self.io,
+            self.size,
+            self.config,
         )

@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from flowstone.assets.suggest import did_you_mean
 
-__all__ = ["MOST", "SENTENCE", "Given", "Instant", "Model", "Text", "iso", "sentence"]
+__all__ = ["MOST", "SENTENCE", "By", "ByModel", "Given", "Instant", "Model", "Text", "iso", "sentence"]
 
 MOST: Final = 2**31 - 1
 """The largest number that every store can count."""
@@ -33,7 +33,11 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-Instant = Annotated[datetime, PlainSerializer(iso, when_used="json")]
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Instant = Annotated[datetime, AfterValidator(_utc), PlainSerializer(iso, when_used="json")]
 """An instant: ISO 8601, in UTC."""
 
 
@@ -45,6 +49,10 @@ def _without_nul(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_without_nul)]
 """A text that every store can keep."""
+
+
+By = Annotated[Text, Field(min_length=1, max_length=200)]
+"""Somebody in whose name something is done; it is recorded beside the name of the token."""
 
 
 class Model(BaseModel):
@@ -70,3 +78,10 @@ class Given(BaseModel):
                         f"There is nothing called `{name:.100}` here.{hint or f' There is {known}.'}"
                     )
         return given
+
+
+class ByModel(Given):
+    """In whose name."""
+
+    by: By | None = None
+    """Who asks for it, if that is not, or not only, whose token it is."""

@@ -1,113 +1,13 @@
-"""Nodes, what they do, and how well they are."""
+"""Nodes, and what they do."""
 
 from __future__ import annotations
 
-from flowstone.actors import ProcessInfo
-from flowstone.runs.queued_step import QueuedStep
-from flowstone.runs.running_step import RunningStep
-from flowstone.runtime.client.health import Health
 from flowstone.runtime.client.nodes import NodeStatus
 from flowstone.wire.model import Instant, Model
 from flowstone.wire.paging import Listed
-from flowstone.wire.values import label
+from flowstone.wire.processes import ProcessModel, QueuedModel, RunningModel
 
-__all__ = ["HealthModel", "NodeModel", "NodesQuery", "ProcessModel"]
-
-
-class ProcessModel(Model):
-    """A process of a supervision tree."""
-
-    name: str
-    """Its name."""
-    kind: str
-    """`supervisor`, `actor`, `runnable`, `tasks` or `task`."""
-    state: str
-    """`starting`, `running`, `restarting`, `stopping`, `stopped` or `ignored`."""
-    restarts: int
-    """How often its supervisor has restarted it."""
-    mailbox_depth: int
-    """Messages that wait."""
-    detail: str
-    """What it is or does."""
-    abandoned: list[str]
-    """Tasks that could not be stopped and still run."""
-    children: list[ProcessModel]
-    """The processes below it, in start order."""
-
-    @classmethod
-    def of(cls, process: ProcessInfo) -> ProcessModel:
-        """As the API shows it."""
-        return cls(
-            name=process.name,
-            kind=process.kind,
-            state=process.state,
-            restarts=process.restarts,
-            mailbox_depth=process.mailbox_depth,
-            detail=process.detail,
-            abandoned=list(process.abandoned),
-            children=[cls.of(child) for child in process.children],
-        )
-
-
-class RunningModel(Model):
-    """A step that runs."""
-
-    run_id: str
-    """Its run."""
-    asset: str
-    """Its asset."""
-    partition: str | None
-    """Its partition."""
-    attempt: int
-    """Which attempt."""
-    started_at: Instant
-    """When that began."""
-    fraction: float | None
-    """How much of it is done, from 0 to 1, if it says so."""
-    message: str | None
-    """What it says with that."""
-
-    @classmethod
-    def of(cls, step: RunningStep) -> RunningModel:
-        """As the API shows it."""
-        return cls(
-            run_id=step.run_id,
-            asset=step.asset,
-            partition=label(step.partition_key),
-            attempt=step.attempt,
-            started_at=step.started_at,
-            fraction=step.fraction,
-            message=step.message,
-        )
-
-
-class QueuedModel(Model):
-    """A step that is to begin."""
-
-    run_id: str
-    """Its run."""
-    asset: str
-    """Its asset."""
-    partition: str | None
-    """Its partition."""
-    attempt: int
-    """Which attempt."""
-    waits_for: str
-    """`pool`, `rate`, `place` (among the steps of its run), `slot` (of its node) or `alone`."""
-    names: list[str]
-    """The pools, the rate, or the step that runs alone."""
-
-    @classmethod
-    def of(cls, step: QueuedStep) -> QueuedModel:
-        """As the API shows it."""
-        return cls(
-            run_id=step.run_id,
-            asset=step.asset,
-            partition=label(step.partition_key),
-            attempt=step.attempt,
-            waits_for=step.waits_for,
-            names=list(step.names),
-        )
+__all__ = ["NodeModel", "NodesQuery"]
 
 
 class NodeModel(Model):
@@ -157,6 +57,14 @@ class NodeModel(Model):
     """Its supervision tree, if it was asked for and has been shown."""
     tree_at: Instant | None
     """When that was."""
+    lease: float | None = None
+    """Seconds of silence after which it is taken for dead; null where no other node can share the store."""
+    silence: float | None = None
+    """Seconds since its last heartbeat, likewise."""
+    resumes: list[str]
+    """Runs that wait, with which it goes on though it takes no work: callers of its own wait for them."""
+    automates: list[str]
+    """The pipelines whose schedules and sensors act on it, once it is its turn."""
 
     @classmethod
     def of(cls, node: NodeStatus) -> NodeModel:
@@ -184,6 +92,41 @@ class NodeModel(Model):
             unfit=dict(node.unfit),
             tree=None if node.tree is None else ProcessModel.of(node.tree),
             tree_at=node.tree_at,
+            lease=node.lease,
+            silence=node.silence,
+            resumes=list(node.resumes),
+            automates=list(node.automates),
+        )
+
+    def as_record(self) -> NodeStatus:
+        """What it shows."""
+        return NodeStatus(
+            self.id,
+            self.host,
+            self.pid,
+            self.version,
+            tuple(self.pipelines),
+            self.capacity,
+            self.alive,
+            self.joined_at,
+            self.beat_at,
+            self.runs,
+            tuple(step.as_record() for step in self.running),
+            self.running_count,
+            tuple(step.as_record() for step in self.queued),
+            self.queued_count,
+            self.store,
+            self.retried,
+            self.unfit,
+            None if self.tree is None else self.tree.as_record(),
+            self.tree_at,
+            self.started_at,
+            self.memory,
+            self.load,
+            self.lease,
+            self.silence,
+            tuple(self.resumes),
+            tuple(self.automates),
         )
 
 
@@ -192,35 +135,3 @@ class NodesQuery(Listed):
 
     trees: bool = False
     """Whether each with its supervision tree."""
-
-
-class HealthModel(Model):
-    """How well the node is that answers."""
-
-    status: str
-    """`ok`, or `degraded` if anything does not work."""
-    problems: list[str]
-    """What does not work."""
-    node: str
-    """Its id."""
-    runs: int
-    """Live runs."""
-    steps: int
-    """Steps that hold a slot."""
-    waiting: int
-    """Steps that wait for a slot."""
-    draining: bool
-    """Whether new runs are refused."""
-
-    @classmethod
-    def of(cls, health: Health, node: str) -> HealthModel:
-        """As the API shows it."""
-        return cls(
-            status=health.status,
-            problems=list(health.problems),
-            node=node,
-            runs=health.runs,
-            steps=health.steps,
-            waiting=health.waiting,
-            draining=health.draining,
-        )

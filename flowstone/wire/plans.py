@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
 from flowstone.assets.partition_labels import partition_argument
+from flowstone.runs.reasons import ReasonKind
 from flowstone.runtime.client.plan import Plan, PlannedStep
-from flowstone.wire.model import MOST, Given, Model, Text
+from flowstone.wire.model import MOST, ByModel, Given, Model, Text
 from flowstone.wire.paging import Listed, Page
-from flowstone.wire.values import Partition, label
+from flowstone.wire.values import Partition, label, partition_of
 
 __all__ = ["PlanModel", "PlanQuery", "PlanRequestModel", "PlanStartModel", "PlannedStepModel"]
 
 _MOST_PARTITIONS = 100_000
+_MOST_OUTDATED = 1_000
+_MOST_LOOKED_AT = 100_000
 
 
 class PlannedStepModel(Model):
@@ -24,6 +27,8 @@ class PlannedStepModel(Model):
     """Its asset."""
     partition: str | None
     """Its partition."""
+    partition_key: str | None
+    """The same as machines write it."""
     action: Literal["run", "reuse"]
     """Whether it would be computed, or its value reused."""
     reason: str
@@ -39,10 +44,23 @@ class PlannedStepModel(Model):
         return cls(
             asset=step.asset,
             partition=label(step.partition_key),
+            partition_key=step.partition_key,
             action=step.action,
             reason=step.reason,
             because=step.because,
             expected=step.expected,
+        )
+
+    def as_record(self) -> PlannedStep:
+        """What it shows."""
+        return PlannedStep(
+            self.asset,
+            partition_of(self.partition_key),
+            self.partition_key,
+            self.action,
+            cast("ReasonKind", self.reason),
+            self.because,
+            self.expected,
         )
 
 
@@ -53,6 +71,14 @@ class PlanModel(Page[PlannedStepModel]):
     """How many would run."""
     to_reuse: int
     """How many would be reused."""
+    refresh: Literal["all", "missing", "stale"]
+    """Which existing values are computed anew."""
+    parallel: int
+    """With how many steps at a time."""
+    outdated: list[PlannedStepModel]
+    """On the first page: steps that would be reused though something upstream of them would run; at most 1,000."""
+    outdated_count: int
+    """On the first page: how many there are; of a plan of more than 100,000 steps nobody looks."""
     by_reason: dict[str, int]
     """How many steps have which reason."""
     expected: float | None
@@ -61,8 +87,9 @@ class PlanModel(Page[PlannedStepModel]):
     """What tells this plan from others: `POST /api/v1/plan/run` starts just what has it."""
 
     @classmethod
-    def of(cls, plan: Plan, page: Page[PlannedStep]) -> PlanModel:
+    def of(cls, plan: Plan, page: Page[PlannedStep], *, first: bool) -> PlanModel:
         """As the API shows a page of it."""
+        outdated = list(plan.outdated()) if first and len(plan) <= _MOST_LOOKED_AT else []
         return cls(
             items=[PlannedStepModel.of(step) for step in page.items],
             next=page.next,
@@ -71,6 +98,10 @@ class PlanModel(Page[PlannedStepModel]):
             by_reason={str(kind): number for kind, number in plan.by_reason.items()},
             expected=plan.expected,
             digest=plan.digest,
+            refresh=plan.refresh,
+            parallel=plan.parallel,
+            outdated=[PlannedStepModel.of(step) for step in outdated[:_MOST_OUTDATED]],
+            outdated_count=len(outdated),
         )
 
 
@@ -127,7 +158,7 @@ class PlanRequestModel(_Planned):
         return super().options() | {"config": self.config, "max_parallel": self.max_parallel}
 
 
-class PlanStartModel(PlanRequestModel):
+class PlanStartModel(ByModel, PlanRequestModel):
     """What is to be computed, if that is what the plan said that was looked at."""
 
     digest: Annotated[Text, Field(examples=["4f0c8e0b7d5f4a0e9a2c1b3d5e7f9a0b"])]

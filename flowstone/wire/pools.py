@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from flowstone.runs.pools import Pool
-from flowstone.wire.model import MOST, Given, Model
+from flowstone.wire.model import MOST, ByModel, Model
 
 __all__ = ["PoolModel", "SlotsModel"]
 
@@ -37,8 +37,12 @@ class PoolModel(Model):
             holders=list(pool.holders),
         )
 
+    def as_record(self) -> Pool:
+        """What it shows."""
+        return Pool(self.name, self.slots, self.taken, self.waiting, tuple(self.holders))
 
-class SlotsModel(Given):
+
+class SlotsModel(ByModel):
     """How many slots it is to have."""
 
     slots: Annotated[int, Field(ge=1, le=MOST)] | None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from flowstone.wire.approvals import ApprovalModel
 from flowstone.wire.model import Model
+from flowstone.wire.values import FailureModel
 
 __all__ = ["PROBLEM_TYPE", "ProblemModel", "WrongModel"]
 
@@ -37,3 +39,19 @@ class ProblemModel(Model):
     """The path that was asked for."""
     errors: list[WrongModel] | None = None
     """Of a request that cannot be read: each thing that is wrong with it."""
+    remedies: dict[str, str] | None = None
+    """What to do about it in the words of other interfaces: `python`, `command`."""
+    missing: list[str] | None = None
+    """Of `DependencyNotReady`: the upstream assets without a value."""
+    asset: str | None = None
+    """Of `ConfigError`: the asset."""
+    field: str | None = None
+    """Of `ConfigError`: the field."""
+    position: int | None = None
+    """Of `SelectionError`: where in its text."""
+    run_id: str | None = None
+    """Of `RunCancelled`: the run."""
+    approval: ApprovalModel | None = None
+    """Of `AlreadyDecided`: what became of it."""
+    failure: FailureModel | None = None
+    """Of `AutomationError`: why."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from flowstone.wire.model import MOST, Given, Text
+from flowstone.wire.model import MOST, ByModel, Text
 from flowstone.wire.values import Partition
 
 __all__ = ["StartModel"]
@@ -14,7 +14,7 @@ __all__ = ["StartModel"]
 _MOST_PARTITIONS = 100_000
 
 
-class StartModel(Given):
+class StartModel(ByModel):
     """What is to be computed."""
 
     asset: Annotated[Text, Field(examples=["report"])]

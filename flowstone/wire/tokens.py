@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from flowstone.runs.access import AccessToken, Role
-from flowstone.wire.model import Given, Instant, Model, Text
+from flowstone.wire.model import By, Given, Instant, Model, Text
 
 __all__ = ["CreatedTokenModel", "NewTokenModel", "TokenModel"]
 
@@ -35,6 +35,18 @@ class TokenModel(Model):
         """As the API shows it."""
         return cls.model_validate(token, from_attributes=True)
 
+    def as_record(self) -> AccessToken:
+        """What it shows."""
+        return AccessToken(
+            self.name,
+            self.role,
+            self.created_at,
+            self.created_by,
+            self.expires_at,
+            self.used_at,
+            self.revoked_at,
+        )
+
 
 class NewTokenModel(Given):
     """A token to be made."""
@@ -45,6 +57,8 @@ class NewTokenModel(Given):
     """What its holder may do."""
     expires_at: AwareDatetime | None = None
     """From when on it is worth nothing; null: it is revoked."""
+    by: By | None = None
+    """Who makes it, if that is not, or not only, who asks."""
 
 
 class CreatedTokenModel(Model):

@@ -18,6 +18,7 @@ FLOWSTONE = [
     "Approval",
     "ApprovalNotFound",
     "Asset",
+    "AssetDescription",
     "AssetNotFound",
     "AuditEntry",
     "Automation",
@@ -156,7 +157,8 @@ def test_actors_exports_at_least_the_contract():
 
 
 @pytest.mark.parametrize(
-    "namespace", ["flowstone", "flowstone.actors", "flowstone.errors", "flowstone.testing"]
+    "namespace",
+    ["flowstone", "flowstone.actors", "flowstone.client", "flowstone.errors", "flowstone.testing"],
 )
 def test_names_are_sorted_unique_and_there(namespace):
     """`__all__` is sorted without repetition, and every name in it can be imported."""

@@ -19,6 +19,7 @@ NAMESPACES = [
     "flowstone",
     "flowstone.actors",
     "flowstone.alerts",
+    "flowstone.client",
     "flowstone.sensors",
     "flowstone.errors",
     "flowstone.io",

@@ -15,8 +15,8 @@ from tests.server.walk import asked, filled, routes_of
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/login"), ("POST", "/login"), ("GET", "/static")}
 """What anybody may ask for: probes, the login, style sheets and scripts."""
 
-OF_ANYBODY_KNOWN = {("POST", "/logout")}
-"""Changes that every role may make: of one's own session."""
+OF_ANYBODY_KNOWN = {("POST", "/logout"), ("POST", "/api/v1/plan")}
+"""What every role may send: to end one's own session, and to ask for a plan, which changes nothing."""
 
 ASKS = {("POST", "/api/v1/plan")}
 """What only asks, and has too much to say for an address."""

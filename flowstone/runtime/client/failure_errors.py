@@ -8,7 +8,7 @@ that was raised and no longer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flowstone.counting import count_of
 from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed
@@ -16,13 +16,22 @@ from flowstone.runs.failure_text import alike, failure_line, failure_lines, fail
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from flowstone.assets.graph import AssetGraph
     from flowstone.runs.records import Materialization
     from flowstone.runtime.client.result import RunResult
 
-__all__ = ["materialization_failed", "raise_unless_succeeded"]
+__all__ = ["Needs", "materialization_failed", "raise_unless_succeeded"]
+
+
+class Needs(Protocol):
+    """Which assets need which: a graph."""
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def needed(self, names: Iterable[str]) -> frozenset[str]:
+        """Assets, and everything upstream whose failure reaches one of them."""
+
 
 _MOST_FAILURES = 100
 _MOST_NOTES = 3
@@ -35,7 +44,7 @@ def materialization_failed(record: Materialization) -> MaterializationFailed:
     return error
 
 
-def raise_unless_succeeded(result: RunResult, cause: BaseException | None, graph: AssetGraph) -> None:
+def raise_unless_succeeded(result: RunResult, cause: BaseException | None, graph: Needs) -> None:
     """Raise what became of a run that did not succeed.
 
     Args:
@@ -49,7 +58,7 @@ def raise_unless_succeeded(result: RunResult, cause: BaseException | None, graph
         raise RunCancelled(f"Run {result.run_id} was cancelled.", result.run_id, result)
 
 
-def _run_failed(result: RunResult, graph: AssetGraph) -> RunFailed:
+def _run_failed(result: RunResult, graph: Needs) -> RunFailed:
     fatal, tolerated = _fatal_and_tolerated(result.failed.loaded, result.record.assets, graph)
     number = len(result.failed) - len(tolerated)
     what = f"{count_of(number, len(result), 'step')} failed"
@@ -68,7 +77,7 @@ def _run_failed(result: RunResult, graph: AssetGraph) -> RunFailed:
 
 
 def _fatal_and_tolerated(
-    failed: Sequence[Materialization], targets: Sequence[str], graph: AssetGraph
+    failed: Sequence[Materialization], targets: Sequence[str], graph: Needs
 ) -> tuple[list[Materialization], list[Materialization]]:
     """The failures because of which a run failed, and those that everything on the way takes as an `Outcome`."""
     needed = graph.needed(target for target in targets if target in graph)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flowstone.runs.events import RunFinished
 from flowstone.runtime.client.askers import checked_reason
-from flowstone.runtime.client.failure_errors import raise_unless_succeeded
 from flowstone.runtime.client.requests import checked_patience
 from flowstone.runtime.run.control import Cancel
 
@@ -17,9 +16,38 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import RunRecord, Status
     from flowstone.runtime.client.result import RunResult
-    from flowstone.runtime.client.run_client import RunClient
 
-__all__ = ["Run"]
+__all__ = ["Run", "RunCalls"]
+
+
+class RunCalls(Protocol):
+    """What a handle asks: the runtime that it is of, or a server."""
+
+    def require_usable(self) -> None:
+        """Raise unless it can be asked, here and now."""
+
+    async def ended(self, run_id: str) -> BaseException | None:
+        """Return when a run has ended; with what its only failed step raised, if at hand."""
+
+    async def judge(self, result: RunResult, cause: BaseException | None) -> None:
+        """Raise what became of a run that did not succeed."""
+
+    async def run_status(self, run_id: str) -> Status: ...
+
+    async def record(self, run_id: str) -> RunRecord: ...
+
+    def asker(self, by: str | None) -> str | None:
+        """Who asks, as the caller says it."""
+
+    async def cancel(self, run_id: str, why: Cancel) -> None: ...
+
+    async def drain(self, run_id: str, by: str | None = None) -> None: ...
+
+    def detach(self, run_id: str) -> None: ...
+
+    async def result(self, run_id: str) -> RunResult: ...
+
+    def events(self, run_id: str) -> AsyncIterator[Event]: ...
 
 
 class Run:
@@ -36,7 +64,7 @@ class Run:
 
     __slots__ = ("_client", "id", "submitted")
 
-    def __init__(self, run_id: str, client: RunClient, *, submitted: bool = False) -> None:
+    def __init__(self, run_id: str, client: RunCalls, *, submitted: bool = False) -> None:
         self.id = run_id
         self.submitted = submitted
         self._client = client
@@ -65,7 +93,7 @@ class Run:
                 raise
             raise TimeoutError(f"Run {self.id} has not ended within {limit:g} s; it goes on.") from error
         result = await self._client.result(self.id)
-        raise_unless_succeeded(result, cause, self._client.graph)
+        await self._client.judge(result, cause)
         return result
 
     async def status(self) -> Status:

@@ -49,6 +49,10 @@ class NodeStatus:
         memory: Bytes of memory that its process holds, to the megabyte; or None if that is not known.
         load: How busy its machine was in the last minute: 1.0 is all of its processors, more is what waited for
             one. None if that is not known.
+        lease: Seconds of silence after which it is taken for dead; None where no other node can share the store.
+        silence: Seconds since its last heartbeat, by the store's clock; likewise.
+        resumes: Parked runs with which it goes on, though it takes no work: callers of its own wait for them.
+        automates: The pipelines whose schedules, sensors and listeners act on it, once it is its turn.
     """
 
     id: str
@@ -73,6 +77,10 @@ class NodeStatus:
     started_at: datetime | None = None
     memory: int | None = None
     load: float | None = None
+    lease: float | None = None
+    silence: float | None = None
+    resumes: tuple[str, ...] = ()
+    automates: tuple[str, ...] = ()
 
 
 def status_of(watched: WatchedNode) -> NodeStatus:
@@ -101,6 +109,10 @@ def status_of(watched: WatchedNode) -> NodeStatus:
         watched.joined_at,
         report.memory,
         report.load,
+        node.lease,
+        watched.age,
+        report.resumes,
+        report.automates,
     )
 
 
@@ -136,6 +148,8 @@ def status_of_itself(
         started_at=started_at,
         memory=report.memory,
         load=report.load,
+        resumes=report.resumes,
+        automates=report.automates,
     )
 
 

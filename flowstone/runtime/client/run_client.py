@@ -35,6 +35,7 @@ from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.records import Status
 from flowstone.runs.targets import targets_label
 from flowstone.runtime.client.askers import asker, checked_reason
+from flowstone.runtime.client.failure_errors import raise_unless_succeeded
 from flowstone.runtime.client.once import Once
 from flowstone.runtime.client.progress import report_progress
 from flowstone.runtime.client.requests import asset_named
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.run.local_runs import LocalRuns
 
-__all__ = ["RunClient"]
+__all__ = ["RunClient", "event_identity"]
 
 T = TypeVar("T")
 
@@ -376,6 +377,10 @@ class RunClient:
         """The definitions of now."""
         return self._ctx.snapshot.graph
 
+    async def judge(self, result: RunResult, cause: BaseException | None) -> None:
+        """Raise what became of a run that did not succeed."""
+        raise_unless_succeeded(result, cause, self.graph)
+
     async def result(self, run_id: str) -> RunResult:
         record = await self.record(run_id)
         locate = _locator(record, await self.view())
@@ -401,7 +406,7 @@ class RunClient:
             while page := await self._ctx.store.events(run_id, after=after):
                 for number, event in page:
                     after = number
-                    seen.add(_identity(event))
+                    seen.add(event_identity(event))
                     yield event
             if driven is None and record.status is Status.WAITING:
                 self._runs.parked.follow(run_id, live)
@@ -409,7 +414,7 @@ class RunClient:
                 return
             async for published in live:
                 event = cast("Event", published)  # It is the run's.
-                if _identity(event) not in seen:
+                if event_identity(event) not in seen:
                     yield event
 
     async def _cancelling(self, run: LiveRun, work: Awaitable[None]) -> None:
@@ -490,7 +495,7 @@ def _only_target(record: RunRecord) -> str:
     return record.asset
 
 
-def _identity(event: Event) -> tuple[object, ...]:
+def event_identity(event: Event) -> tuple[object, ...]:
     """What makes an event of a run unique: a step starts and ends an attempt once, and notes more by name in it."""
     noted = getattr(event, "attempt", None), getattr(event, "name", None), getattr(event, "hash", None)
     return event.kind, event.asset, event.partition_key, *noted, event.at

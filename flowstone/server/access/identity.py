@@ -29,6 +29,12 @@ class Identity:
     name: str
     role: Role
 
+    def acting_for(self, somebody: str | None) -> str:
+        """The name to record with what they do for somebody: who has a token cannot pass for somebody else."""
+        if somebody is None or somebody == self.name:
+            return self.name
+        return somebody if self is LOCAL else f"{somebody} (token {self.name})"
+
 
 LOCAL: Final = Identity(LOCAL_NAME, Role.ADMIN)
 """Whoever asks from this machine."""

@@ -17,17 +17,22 @@ from starlette.requests import Request
 
 from flowstone.server.access.guard import Reader
 from flowstone.server.api import (
+    activity,
     approvals,
+    asset_records,
     assets,
     audit,
     automations,
     events,
     explanations,
+    late,
     lineage,
     nodes,
+    partition_sets,
     plans,
     pools,
     run_details,
+    run_events,
     run_logs,
     runs,
     tokens,
@@ -39,9 +44,11 @@ __all__ = ["api_router"]
 
 _MODULES = (
     assets,
+    asset_records,
     runs,
     run_details,
     run_logs,
+    run_events,
     plans,
     lineage,
     explanations,
@@ -52,6 +59,9 @@ _MODULES = (
     events,
     audit,
     tokens,
+    activity,
+    late,
+    partition_sets,
 )
 
 

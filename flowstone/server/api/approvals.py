@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from flowstone.server.access.guard import Operator, Reader
+from flowstone.server.api.paging import place_after
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
 from flowstone.wire.approvals import (
@@ -18,8 +19,11 @@ from flowstone.wire.approvals import (
     SignalModel,
 )
 from flowstone.wire.paging import Page
+from flowstone.wire.waits import WaitModel, WaitsQuery
 
 __all__ = ["router"]
+
+_MOST_WAITS = 100_000
 
 ApprovalId = Annotated[str, Path(description="The id of the approval.", examples=["0f3a5c1d2e4b6a798091"])]
 
@@ -28,6 +32,7 @@ def router() -> APIRouter:
     """Its routes."""
     routes = APIRouter(tags=["waiting"])
     _add_approvals(routes)
+    _add_decisions(routes)
     _add_signals(routes)
     return routes
 
@@ -41,11 +46,22 @@ def _add_approvals(routes: APIRouter) -> None:
             status=None if query.status == "all" else query.status,
             asset=query.asset,
             limit=query.limit + 1,
-            before=query.after("approvals"),
+            before=query.after("approvals") or query.before,
         )
         page = query.page("approvals", found, lambda approval: approval.id)
         return Page(items=[ApprovalModel.of(each) for each in page.items], next=page.next)
 
+    @routes.get(
+        "/approvals/{approval_id}",
+        summary="One approval, whatever has become of it",
+        responses=problems(404),
+        dependencies=PLAIN,
+    )
+    async def approval(runtime: Served, _: Reader, approval_id: ApprovalId) -> ApprovalModel:
+        return ApprovalModel.of(await runtime.approval(approval_id))
+
+
+def _add_decisions(routes: APIRouter) -> None:
     @routes.post(
         "/approvals/{approval_id}/approve",
         summary="Approve what a step waits for",
@@ -57,7 +73,9 @@ def _add_approvals(routes: APIRouter) -> None:
     ) -> ApprovalModel:
         said = body or ApproveModel()
         return ApprovalModel.of(
-            await runtime.approve(approval_id, by=identity.name, reason=said.reason, data=said.data)
+            await runtime.approve(
+                approval_id, by=identity.acting_for(said.by), reason=said.reason, data=said.data
+            )
         )
 
     @routes.post(
@@ -70,10 +88,19 @@ def _add_approvals(routes: APIRouter) -> None:
         runtime: Served, identity: Operator, approval_id: ApprovalId, body: RejectModel | None = None
     ) -> ApprovalModel:
         said = body or RejectModel()
-        return ApprovalModel.of(await runtime.reject(approval_id, by=identity.name, reason=said.reason))
+        return ApprovalModel.of(
+            await runtime.reject(approval_id, by=identity.acting_for(said.by), reason=said.reason)
+        )
 
 
 def _add_signals(routes: APIRouter) -> None:
+    @routes.get("/waits", summary="What steps wait for, what is over first in front", responses=problems(404))
+    async def waits(runtime: Served, _: Reader, query: Annotated[WaitsQuery, Query()]) -> Page[WaitModel]:
+        found = await runtime.waits(query.asset, limit=_MOST_WAITS)
+        start = place_after([each.id for each in found], query.after("waits"))
+        page = query.page("waits", found[start : start + query.limit + 1], lambda each: each.id)
+        return Page(items=[WaitModel.of(each) for each in page.items], next=page.next)
+
     @routes.post(
         "/signals/{token}",
         summary="Send a step the signal that it waits for",
@@ -87,5 +114,6 @@ def _add_signals(routes: APIRouter) -> None:
         token: Annotated[str, Path(description="What `context.signal_token` gave.")],
         body: SignalModel | None = None,
     ) -> SignalledModel:
-        await runtime.signal(token, None if body is None else body.payload, by=identity.name)
+        said = body or SignalModel()
+        await runtime.signal(token, said.payload, by=identity.acting_for(said.by))
         return SignalledModel()

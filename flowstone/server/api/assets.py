@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from flowstone.assets.asset import Asset
 from flowstone.assets.partition_labels import partition_argument
 from flowstone.runs.records import Status
 from flowstone.runtime.runtime import Runtime
@@ -17,16 +16,17 @@ from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
 from flowstone.wire.assets import (
     AssetDetailsModel,
-    AssetModel,
+    AssetsQuery,
     HistoryQuery,
     InvalidatedModel,
     InvalidateModel,
     PartitionModel,
     PartitionsQuery,
 )
+from flowstone.wire.definitions import AssetModel
 from flowstone.wire.freshness import FreshnessModel
 from flowstone.wire.materializations import MaterializationModel
-from flowstone.wire.paging import Listed, Page
+from flowstone.wire.paging import Page
 from flowstone.wire.values import label
 
 __all__ = ["router"]
@@ -43,11 +43,14 @@ def router() -> APIRouter:
 
 def _add_assets(routes: APIRouter) -> None:
     @routes.get("", summary="The assets, each after those it depends on", responses=problems())
-    async def assets(runtime: Served, _: Reader, query: Annotated[Listed, Query()]) -> Page[AssetModel]:
+    async def assets(runtime: Served, _: Reader, query: Annotated[AssetsQuery, Query()]) -> Page[AssetModel]:
         graph = runtime.graph
-        names = list(graph.order())
-        start = place_after(names, query.after("assets"))
-        shown = [AssetModel(**_head(runtime, graph[name])) for name in names[start : start + query.limit + 1]]
+        found = runtime.assets(query.select)
+        start = place_after([each.name for each in found], query.after("assets"))
+        shown = [
+            AssetModel.of(each, graph.dependents(each.name))
+            for each in found[start : start + query.limit + 1]
+        ]
         return query.page("assets", shown, lambda each: each.name)
 
     @routes.get("/{asset}", summary="An asset", responses=problems(404), dependencies=PLAIN)
@@ -72,7 +75,10 @@ def _add_partitions(routes: APIRouter) -> None:
                     break
         page = query.page(f"partitions of {name}", found, lambda each: each[0])
         return Page(
-            items=[PartitionModel(partition=label(key), status=status) for key, status in page.items],
+            items=[
+                PartitionModel(partition=label(key), partition_key=key, status=status)
+                for key, status in page.items
+            ],
             next=page.next,
         )
 
@@ -113,43 +119,24 @@ def _add_history(routes: APIRouter) -> None:
             asset,
             partition=partition_argument(what.partition),
             downstream=what.downstream,
-            by=identity.name,
+            by=identity.acting_for(what.by),
             reason=what.reason,
         )
         return InvalidatedModel(invalidated=number)
 
 
-def _head(runtime: Runtime, asset: Asset[Any, Any]) -> dict[str, Any]:
-    return {
-        "name": asset.name,
-        "description": asset.description,
-        "pipeline": runtime.pipeline_of(asset),
-        "dependencies": list(dict.fromkeys(each.asset for each in asset.dependencies)),
-        "dependents": list(runtime.graph.dependents(asset.name)),
-        "partitions": None if asset.partitions is None else type(asset.partitions).__name__,
-        "tags": dict(asset.tags),
-    }
-
-
 async def _details(runtime: Runtime, name: str) -> AssetDetailsModel:
-    graph = runtime.graph
-    asset = graph[name]
-    states = (await runtime.partition_states(name))[name]
+    asset = runtime.graph[name]
+    described = next(each for each in runtime.assets() if each.name == asset.name)
+    counts = (await runtime.partition_counts(name))[name]
     freshness = None
     if asset.freshness is not None:
         freshness = FreshnessModel.of(await runtime.freshness(name))
-    return AssetDetailsModel(
-        **_head(runtime, asset),
-        source=str(asset.source),
-        run_in=asset.run_in,
-        attempts=1 if asset.retry is None else asset.retry.attempts,
-        timeout=asset.timeout,
-        resources=sorted(asset.requires),
-        pools=dict(asset.pools),
-        rate=asset.rate,
-        io=asset.io,
-        code_version=asset.version,
-        partition_count=states.total,
-        counts=dict(states.counts),
+    return AssetDetailsModel.of(
+        described,
+        runtime.graph.dependents(asset.name),
+        partition_count=counts.total,
+        have=counts.have,
+        counts=dict(counts.counts),
         freshness=freshness,
     )

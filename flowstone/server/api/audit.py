@@ -31,7 +31,11 @@ def router() -> APIRouter:
         runtime: Served, identity: Reader, query: Annotated[AuditQuery, Query()]
     ) -> Page[AuditEntryModel]:
         found = await runtime.audit(
-            query.asset, query.run_id, by=query.by, limit=query.limit + 1, before=query.after("audit")
+            query.asset,
+            query.run_id,
+            by=query.by,
+            limit=query.limit + 1,
+            before=query.after("audit") or query.before,
         )
         page = query.page("audit", found, lambda entry: entry.id)
         return Page(

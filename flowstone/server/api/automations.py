@@ -11,6 +11,7 @@ from flowstone.server.api.paging import place_after
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
 from flowstone.wire.automations import AutomationModel, AutomationsQuery, PauseModel
+from flowstone.wire.model import ByModel
 from flowstone.wire.paging import Page
 from flowstone.wire.runs import RunModel
 
@@ -39,12 +40,16 @@ def router() -> APIRouter:
     async def pause(
         runtime: Served, identity: Operator, name: Name, body: PauseModel | None = None
     ) -> AutomationModel:
-        reason = (body or PauseModel()).reason
-        return AutomationModel.of(await runtime.pause(name, by=identity.name, reason=reason))
+        said = body or PauseModel()
+        by = identity.acting_for(said.by)
+        return AutomationModel.of(await runtime.pause(name, by=by, reason=said.reason))
 
     @routes.post("/{name}/resume", summary="Have it go on", responses=problems(404), dependencies=PLAIN)
-    async def resume(runtime: Served, identity: Operator, name: Name) -> AutomationModel:
-        return AutomationModel.of(await runtime.resume(name, by=identity.name))
+    async def resume(
+        runtime: Served, identity: Operator, name: Name, body: ByModel | None = None
+    ) -> AutomationModel:
+        by = identity.acting_for((body or ByModel()).by)
+        return AutomationModel.of(await runtime.resume(name, by=by))
 
     @routes.post(
         "/{name}/fire",
@@ -53,8 +58,10 @@ def router() -> APIRouter:
         responses=problems(404),
         dependencies=PLAIN,
     )
-    async def fire(runtime: Served, identity: Operator, name: Name) -> list[RunModel]:
-        runs = await runtime.fire(name, by=identity.name)
+    async def fire(
+        runtime: Served, identity: Operator, name: Name, body: ByModel | None = None
+    ) -> list[RunModel]:
+        runs = await runtime.fire(name, by=identity.acting_for((body or ByModel()).by))
         return [RunModel.of(await run.record()) for run in runs]
 
     return routes

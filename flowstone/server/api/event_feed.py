@@ -50,11 +50,13 @@ class Wanted:
         kinds: Exact kinds.
         run_id: Of this run alone; None: of any.
         asset: About this asset alone; None: about any.
+        records: Whether the end of a step comes with its record.
     """
 
     kinds: frozenset[str]
     run_id: str | None = None
     asset: str | None = None
+    records: bool = False
 
     def fits(self, entry: FeedEntry) -> bool:
         """Whether it is one of them."""
@@ -68,18 +70,27 @@ class Wanted:
 class _Kept:
     """An event, encoded when the first one wants it."""
 
-    __slots__ = ("_encoded", "entry")
+    __slots__ = ("_encoded", "_with_records", "entry")
 
     def __init__(self, entry: FeedEntry) -> None:
         self.entry = entry
         self._encoded: bytes | None = None
+        self._with_records: bytes | None = None
 
-    @property
-    def encoded(self) -> bytes:
+    def encoded(self, *, records: bool) -> bytes:
+        """As it is sent, with the records of steps that have ended or without."""
+        if records:
+            if self._with_records is None:
+                self._with_records = _encoded(self.entry, records=True)
+            return self._with_records
         if self._encoded is None:
-            shown = EventModel.of(self.entry)
-            self._encoded = message(shown.id, shown.model_dump_json(exclude_none=True), shown.kind)
+            self._encoded = _encoded(self.entry, records=False)
         return self._encoded
+
+
+def _encoded(entry: FeedEntry, *, records: bool) -> bytes:
+    shown = EventModel.of(entry.event, entry.id, records=records)
+    return message(shown.id, shown.text(), shown.kind)
 
 
 class _Head:
@@ -224,7 +235,7 @@ class EventFeed:
                         return
             if fresh:
                 after = fresh[-1].entry.id
-            text = b"".join(each.encoded for each in fresh if wanted.fits(each.entry))
+            text = b"".join(each.encoded(records=wanted.records) for each in fresh if wanted.fits(each.entry))
             if text or not fresh or time() >= said + _ALIVE:
                 yield text or f"id: {after}\n\n".encode()
                 said = time()

@@ -54,7 +54,7 @@ def router() -> APIRouter:
         feed = request.app.state.event_feed
         assert isinstance(feed, EventFeed)
         asset = None if query.asset is None else runtime.graph[query.asset].name
-        wanted = Wanted(exact_kinds(query.kind, recorded=True), query.run, asset)
+        wanted = Wanted(exact_kinds(query.kind, recorded=True), query.run, asset, query.records)
         after = await feed.position(None if last_event_id is None else last_number(last_event_id))
         return event_stream(feed.follow(wanted, after))
 

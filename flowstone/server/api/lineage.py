@@ -13,7 +13,6 @@ from flowstone.server.api.reading import Served
 from flowstone.server.api.responses import problems
 from flowstone.wire.lineage import LineageModel, LineageQuery
 from flowstone.wire.paging import Page
-from flowstone.wire.values import label
 
 __all__ = ["router"]
 
@@ -26,18 +25,19 @@ def router() -> APIRouter:
     async def lineage(
         runtime: Served, _: Reader, query: Annotated[LineageQuery, Query()]
     ) -> Page[LineageModel]:
-        ask = getattr(runtime.lineage, query.direction)
-        found = await ask(query.asset, partition=partition_argument(query.partition))
+        partition = partition_argument(query.partition)
+        if query.direction == "impact":
+            found = await runtime.lineage.impact(query.asset, partition=partition)
+        else:
+            ask = getattr(runtime.lineage, query.direction)
+            found = await ask(query.asset, partition=partition, depth=query.depth)
         places = [[each.asset, each.partition_key] for each in found]
         start = place_after(places, query.after("lineage"))
         page = query.page(
             "lineage", found[start : start + query.limit + 1], lambda each: [each.asset, each.partition_key]
         )
         return Page(
-            items=[
-                LineageModel(asset=each.asset, partition=label(each.partition_key), depth=each.depth)
-                for each in page.items
-            ],
+            items=[LineageModel.of(each) for each in page.items],
             next=page.next,
         )
 

@@ -10,8 +10,10 @@ from flowstone.server.access.guard import Reader
 from flowstone.server.api.paging import place_after
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
-from flowstone.wire.nodes import HealthModel, NodeModel, NodesQuery, ProcessModel
+from flowstone.wire.health import HealthModel, HealthQuery
+from flowstone.wire.nodes import NodeModel, NodesQuery
 from flowstone.wire.paging import Page
+from flowstone.wire.processes import ProcessModel
 
 __all__ = ["router"]
 
@@ -36,10 +38,8 @@ def router() -> APIRouter:
     async def tree(runtime: Served, _: Reader) -> ProcessModel:
         return ProcessModel.of(runtime.tree())
 
-    @routes.get(
-        "/health", summary="How well the node is that answers", responses=problems(), dependencies=PLAIN
-    )
-    async def health(runtime: Served, _: Reader) -> HealthModel:
-        return HealthModel.of(await runtime.health(), runtime.node)
+    @routes.get("/health", summary="How well the node is that answers", responses=problems())
+    async def health(runtime: Served, _: Reader, query: Annotated[HealthQuery, Query()]) -> HealthModel:
+        return HealthModel.of(await runtime.health(ask=query.ask), runtime.node)
 
     return routes

@@ -63,7 +63,7 @@ def router() -> APIRouter:
         dependencies=PLAIN,
     )
     async def run_plan(
-        request: Request, response: Response, runtime: Served, _: Operator, body: PlanStartModel
+        request: Request, response: Response, runtime: Served, identity: Operator, body: PlanStartModel
     ) -> RunModel:
         made = await runtime.plan(body.asset, **body.options())
         if made.digest != body.digest:
@@ -73,7 +73,8 @@ def router() -> APIRouter:
                 made,
                 remedies=_OUTDATED,
             )
-        run = await runtime.run_plan(made, tags=body.tags, key=body.key, priority=body.priority)
+        by = identity.acting_for(body.by)
+        run = await runtime.run_plan(made, tags=body.tags, by=by, key=body.key, priority=body.priority)
         response.status_code = 201 if run.submitted else 200
         response.headers["Location"] = f"{request.url.path.removesuffix('/plan/run')}/runs/{run.id}"
         return RunModel.of(await run.record())
@@ -86,4 +87,5 @@ def _page(made: Plan, query: Listed) -> PlanModel:
     if seen != made.digest:
         raise gone("The plan has other steps by now.")
     steps = made[place : place + query.limit + 1]
-    return PlanModel.of(made, query.page("plan", steps, lambda _: [place + query.limit, seen]))
+    page = query.page("plan", steps, lambda _: [place + query.limit, seen])
+    return PlanModel.of(made, page, first=query.cursor is None)

@@ -42,6 +42,6 @@ def router() -> APIRouter:
         name: Annotated[str, Path(description="The name of the pool.", examples=["warehouse"])],
         body: SlotsModel,
     ) -> PoolModel:
-        return PoolModel.of(await runtime.set_pool(name, slots=body.slots, by=identity.name))
+        return PoolModel.of(await runtime.set_pool(name, slots=body.slots, by=identity.acting_for(body.by)))
 
     return routes

@@ -13,7 +13,7 @@ from flowstone.runtime.runtime import Runtime
 
 __all__ = ["PLAIN", "Served", "readable"]
 
-_REPEATED: Final = frozenset({"kind", "partitions", "status", "tag"})
+_REPEATED: Final = frozenset({"kind", "of", "partitions", "status", "tag"})
 """The parameters that may come more than once: each adds to what is asked for."""
 
 

@@ -13,7 +13,7 @@ from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
 from flowstone.server.api.starting import add_starting
 from flowstone.wire.paging import Page
-from flowstone.wire.runs import CancelModel, RunModel, RunsQuery
+from flowstone.wire.runs import CancelModel, RunModel, RunQuery, RunsQuery
 
 __all__ = ["router"]
 
@@ -24,19 +24,23 @@ def router() -> APIRouter:
 
     @routes.get("", summary="The runs, newest first", responses=problems(404))
     async def runs(runtime: Served, _: Reader, query: Annotated[RunsQuery, Query()]) -> Page[RunModel]:
+        if query.beginning is not None:
+            some = await runtime.runs_beginning(query.beginning)
+            return Page(items=[RunModel.of(run) for run in some], next=None)
         found = await runtime.runs(
             status=query.status or None,
             asset=query.asset,
             tag=_tags(query.tag),
             limit=query.limit + 1,
-            before=query.after("runs"),
+            before=query.after("runs") or query.before,
         )
         page = query.page("runs", found, lambda run: run.id)
         return Page(items=[RunModel.of(run) for run in page.items], next=page.next)
 
-    @routes.get("/{run_id}", summary="A run", responses=problems(404), dependencies=PLAIN)
-    async def run(runtime: Served, _: Reader, run_id: RunId) -> RunModel:
-        return RunModel.of(await (await runtime.run(run_id)).record())
+    @routes.get("/{run_id}", summary="A run", responses=problems(404))
+    async def run(runtime: Served, _: Reader, run_id: RunId, query: Annotated[RunQuery, Query()]) -> RunModel:
+        record = await (await runtime.run(run_id)).record()
+        return RunModel.of(record, every=query.every_partition)
 
     add_starting(routes)
 
@@ -51,7 +55,9 @@ def router() -> APIRouter:
         runtime: Served, identity: Operator, run_id: RunId, body: CancelModel | None = None
     ) -> RunModel:
         run = await runtime.run(run_id)
-        await run.cancel(by=identity.name, reason="" if body is None else body.reason)
+        said = body or CancelModel()
+        by = identity.acting_for(said.by)
+        await (run.drain(by=by) if said.drain else run.cancel(by=by, reason=said.reason))
         return RunModel.of(await run.record())
 
     return routes

@@ -20,7 +20,7 @@ from flowstone.server.api.responses import problems
 from flowstone.wire.runs import RunModel
 from flowstone.wire.starting import StartModel
 
-__all__ = ["add_starting"]
+__all__ = ["ONCE", "add_starting", "owned_key"]
 
 _MOST_PARTITIONS = 100_000
 _MOST = 2**31 - 1
@@ -38,7 +38,7 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 
-_ONCE = (
+ONCE = (
     "A text of your own: the same request with it again is given the same run, as long as that is remembered; "
     "another request is refused."
 )
@@ -63,16 +63,16 @@ def add_starting(routes: APIRouter) -> None:
         identity: Operator,
         body: Annotated[StartModel, Body(openapi_examples=_EXAMPLES)],
         idempotency_key: Annotated[
-            str | None, Header(description=_ONCE, min_length=1, max_length=1_000)
+            str | None, Header(description=ONCE, min_length=1, max_length=1_000)
         ] = None,
     ) -> RunModel:
-        run = await _submitted(runtime, body, identity, _once(identity, idempotency_key))
+        run = await _submitted(runtime, body, identity, owned_key(identity, idempotency_key))
         response.status_code = 201 if run.submitted else 200
         response.headers["Location"] = f"{request.url.path.rstrip('/')}/{run.id}"
         return RunModel.of(await run.record())
 
 
-def _once(identity: Identity, key: str | None) -> str | None:
+def owned_key(identity: Identity, key: str | None) -> str | None:
     """A key of one who asks is no key of another one."""
     return None if key is None else hashlib.sha256(f"{identity.name}\0{key}".encode()).hexdigest()
 
@@ -86,7 +86,7 @@ async def _submitted(runtime: Runtime, asked: StartModel, identity: Identity, on
         "key": asked.key,
         "priority": asked.priority,
         "once": once,
-        "by": identity.name,
+        "by": identity.acting_for(asked.by),
     }
     if kind == "materialize":
         _refuse(asked, "materialize", ("partitions", "start", "end"))

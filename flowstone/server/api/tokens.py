@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from flowstone.server.access.guard import Admin
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
+from flowstone.wire.model import ByModel
 from flowstone.wire.tokens import CreatedTokenModel, NewTokenModel, TokenModel
 
 __all__ = ["router"]
@@ -34,16 +35,17 @@ def router() -> APIRouter:
         "", summary="Make an access token", status_code=201, responses=problems(), dependencies=PLAIN
     )
     async def create(runtime: Served, identity: Admin, new: NewTokenModel) -> CreatedTokenModel:
-        token = await runtime.create_token(new.name, new.role, new.expires_at, by=identity.name)
+        token = await runtime.create_token(new.name, new.role, new.expires_at, by=identity.acting_for(new.by))
         return CreatedTokenModel(name=new.name, token=token)
 
     @routes.delete(
         "/{name}",
         summary="Revoke an access token, and end its sessions",
         responses=problems(404),
-        dependencies=PLAIN,
     )
-    async def revoke(runtime: Served, identity: Admin, name: Name) -> TokenModel:
-        return TokenModel.of(await runtime.revoke_token(name, by=identity.name))
+    async def revoke(
+        runtime: Served, identity: Admin, name: Name, query: Annotated[ByModel, Query()]
+    ) -> TokenModel:
+        return TokenModel.of(await runtime.revoke_token(name, by=identity.acting_for(query.by)))
 
     return routes

@@ -108,10 +108,15 @@ async def test_lineage_leads_both_ways(visit):
         rest = (await visitor.get("/api/v1/lineage", params=query | {"cursor": first["next"]})).json()
         found = first["items"] + rest["items"]
         assert [each["partition"] for each in found] == [str(day) for day in DAYS]
-        assert found[0] == {"asset": "visits", "partition": "2025-01-01", "depth": 1}
+        assert found[0] == {
+            "asset": "visits",
+            "partition": "2025-01-01",
+            "partition_key": "d:2025-01-01",
+            "depth": 1,
+        }
         down = {"asset": "visits", "partition": "2025-01-05", "direction": "downstream"}
         assert (await visitor.get("/api/v1/lineage", params=down)).json()["items"] == [
-            {"asset": "report", "partition": None, "depth": 1}
+            {"asset": "report", "partition": None, "partition_key": None, "depth": 1}
         ]
         assert (await visitor.get("/api/v1/lineage?asset=visits")).json()["type"] == "PartitionError"
         assert (await visitor.get("/api/v1/lineage")).json()["detail"] == "`asset` is missing."

@@ -1,0 +1,117 @@
+"""What is waited for or followed goes on over connections that are cut: without a gap, and nothing comes twice."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowstone.errors import ServerUnavailable
+from tests.client.shops import store
+
+
+class Cutting:
+    """An application between a client and its server that cuts every stream after so many messages.
+
+    Args:
+        app: The server's.
+        after: How many messages of its body a stream has.
+    """
+
+    def __init__(self, app, after: int = 2) -> None:
+        self.app = app
+        self.after = after
+        self.cuts = 0
+        self.begun: list[bytes | None] = []
+        self.away = False
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] != "http" or not scope["path"].endswith(("/events", "/logs")):
+            await self.app(scope, receive, send)
+            return
+        if self.away:
+            await send({"type": "http.response.start", "status": 502, "headers": []})
+            await send({"type": "http.response.body", "body": b"<html>"})
+            return
+        self.begun.append(dict(scope["headers"]).get(b"last-event-id"))
+        sent = 0
+        stream = False
+
+        async def said(message) -> None:
+            nonlocal sent, stream
+            if message["type"] == "http.response.start":
+                stream = b"text/event-stream" in dict(message["headers"]).get(b"content-type", b"")
+            elif stream and message.get("body"):
+                sent += 1
+            await send(message)
+            if stream and sent >= self.after:
+                self.cuts += 1
+                raise ConnectionResetError
+
+        await self.app(scope, receive, said)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Pauses between tries pass at once."""
+    real = asyncio.sleep
+    monkeypatch.setattr("flowstone.client.feed.asyncio.sleep", lambda _: real(0))
+
+
+@pytest.fixture
+def cutting():
+    """Wraps a server, and is found here afterwards."""
+    made: list[Cutting] = []
+
+    def wrap(app) -> Cutting:
+        made.append(Cutting(app))
+        return made[-1]
+
+    wrap.made = made
+    return wrap
+
+
+async def test_a_feed_goes_on_after_its_last_event(serve, cutting):
+    """Each event comes once, in order, however often the stream is cut."""
+    async with serve(store(), wrap=cutting) as served, served.client.feed() as feed:
+        begin = feed.position
+        found = []
+        for number in range(1, 5):
+            await served.runtime.materialize_all("total")
+            while len(found) < 7 * number:
+                found.append(await anext(feed))
+        async with served.runtime.feed(after=begin) as known:
+            whole = [await anext(known) for _ in range(28)]
+        assert [each.id for each in found] == [each.id for each in whole]
+        assert cutting.made[0].cuts >= 4
+        assert all(each is not None for each in cutting.made[0].begun[1:])
+
+
+async def test_a_run_is_waited_for_over_cuts(serve, cutting):
+    """Also where its end comes while nobody is connected."""
+    async with serve(store(), wrap=cutting) as served:
+        result = await served.client.materialize_all("total")
+        assert result.status == "succeeded"
+        seen = []
+        result = await served.client.backfill("visits", on_progress=seen.append)
+        assert [each.done for each in seen] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_log_is_followed_over_cuts(serve, cutting):
+    """Each line comes once."""
+    async with serve(store(), wrap=cutting) as served:
+        run = await served.client.submit_backfill("visits", refresh="all", max_parallel=1)
+        lines = [line.fields["day"] async for line in served.client.logs(run.id, follow=True)]
+        assert lines == [f"2025-01-0{day}" for day in range(1, 7)]
+        assert cutting.made[0].cuts >= 2
+
+
+async def test_a_server_that_stays_away_ends_what_is_followed(serve, cutting):
+    """After `reconnect` seconds, and not before it was tried again."""
+    impatient = {"reconnect": 0.01}
+    async with serve(store(), wrap=cutting, client=impatient) as served, served.client.feed() as feed:
+        cutting.made[0].away = True
+        await served.runtime.materialize("orders")
+        with pytest.raises(ServerUnavailable, match="no FlowStone server"):
+            for _ in range(100):
+                await anext(feed)
