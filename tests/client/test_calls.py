@@ -308,7 +308,7 @@ async def test_logs_are_read_and_followed(serve, store_url):
     """All lines, those of a partition, a few, and until the run has ended."""
     async with serve(store(), store=store_url) as served:
         result = await served.client.backfill("visits", refresh="all", max_parallel=1)
-        known = [line async for line in served.runtime.logs(result.run_id)]
+        known = [line async for line in served.runtime.logs(result.run_id, follow=True)]
         assert len(known) == 6
         assert [line async for line in served.client.logs(result.run_id)] == known
         some = served.client.logs(result.run_id, "visits", date(2025, 1, 3))
