@@ -21,6 +21,7 @@ from flowstone.client.lineage import RemoteLineage
 from flowstone.client.log_lines import RemoteLogLines
 from flowstone.errors import ArgumentError, RunNotFound
 from flowstone.runs.partition_states import PartitionCounts, PartitionStates, states_of
+from flowstone.runs.records import Status
 from flowstone.runtime.client.run_filter import wanted_tags
 from flowstone.wire.assets import ActivityModel, AssetDetailsModel, PartitionModel, StatusModel
 from flowstone.wire.audit import AuditEntryModel
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.explanation import Explanation
     from flowstone.runs.items import Item
-    from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.runs.records import Materialization, RunRecord
     from flowstone.runtime.client.handle import Run
     from flowstone.runtime.client.health import Health
     from flowstone.runtime.client.nodes import NodeStatus
@@ -93,7 +94,11 @@ class Asking(Connected):
             shown = told if latest is None else told[-latest:]
             places = {each.partition_key: place for place, each in enumerate(shown)}
             known = [(each.status, [each.partition_key]) for each in shown]
-            found[name] = states_of(name, places, known, len(told))
+            skips: dict[str | None, list[str | None]] = {}
+            for each in shown:
+                if each.status is Status.SKIPPED:
+                    skips.setdefault(each.cause, []).append(each.partition_key)
+            found[name] = states_of(name, places, known, len(told), skips)
         return found
 
     async def partition_counts(self, *assets: Any) -> Mapping[str, PartitionCounts]:

@@ -129,6 +129,8 @@ class PartitionModel(Model):
     """The same as machines write it."""
     status: Status
     """What has become of it, by what is on record."""
+    cause: str | None
+    """Of one that was skipped: the step whose failure was the cause; null: it was skipped by choice."""
 
 
 class InvalidateModel(ByModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,8 @@ class ExplanationModel(Model):
     """Since when it is so."""
     remedy: str | None
     """What mends it."""
+    redo: Literal["alone", "upstream"] | None
+    """Whether to compute it again is what mends it: `alone`, or with what is `upstream` of it."""
     causes: list[ExplanationModel]
     """What it comes from, each explained in the same way."""
 
@@ -52,6 +54,7 @@ class ExplanationModel(Model):
             run_id=explanation.run_id,
             since=explanation.since,
             remedy=None if explanation.remedy is None else masked(explanation.remedy),
+            redo=explanation.redo,
             causes=[cls.of(cause) for cause in explanation.causes],
         )
 
@@ -67,6 +70,7 @@ class ExplanationModel(Model):
             self.run_id,
             self.since,
             self.remedy,
+            self.redo,
             tuple(cause.as_record() for cause in self.causes),
         )
 

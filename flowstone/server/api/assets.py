@@ -67,6 +67,7 @@ def _add_partitions(routes: APIRouter) -> None:
         states = (await runtime.partition_states(name))[name]
         place = place_after(states.keys, query.after(f"partitions of {name}"))
         wanted = frozenset(query.status)
+        causes = {key: cause for cause, keys in states.skips.items() for key in keys}
         found: list[tuple[str | None, Status]] = []
         for number in range(place, len(states)):
             if not wanted or states[number] in wanted:
@@ -76,7 +77,7 @@ def _add_partitions(routes: APIRouter) -> None:
         page = query.page(f"partitions of {name}", found, lambda each: each[0])
         return Page(
             items=[
-                PartitionModel(partition=label(key), partition_key=key, status=status)
+                PartitionModel(partition=label(key), partition_key=key, status=status, cause=causes.get(key))
                 for key, status in page.items
             ],
             next=page.next,

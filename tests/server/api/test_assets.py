@@ -40,12 +40,22 @@ async def test_partitions_are_written_as_people_do(visit):
         path = "/api/v1/assets/visits/partitions"
         page = (await visitor.get(path, params={"status": "succeeded", "limit": 2})).json()
         assert page["items"] == [
-            {"partition": "2025-01-03", "partition_key": "d:2025-01-03", "status": "succeeded"},
-            {"partition": "2025-01-04", "partition_key": "d:2025-01-04", "status": "succeeded"},
+            {
+                "partition": "2025-01-03",
+                "partition_key": "d:2025-01-03",
+                "status": "succeeded",
+                "cause": None,
+            },
+            {
+                "partition": "2025-01-04",
+                "partition_key": "d:2025-01-04",
+                "status": "succeeded",
+                "cause": None,
+            },
         ]
         more = {"status": "succeeded", "limit": 2, "cursor": page["next"]}
         assert (await visitor.get(path, params=more)).json()["items"] == [
-            {"partition": "2025-01-05", "partition_key": "d:2025-01-05", "status": "succeeded"}
+            {"partition": "2025-01-05", "partition_key": "d:2025-01-05", "status": "succeeded", "cause": None}
         ]
         both = await visitor.get(path, params=[("status", "succeeded"), ("status", "never")])
         assert len(both.json()["items"]) == 31
