@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 
 import pytest
@@ -245,3 +246,17 @@ async def test_an_unknown_asset_is_a_page_that_says_so(visit, path):
         assert "Nothing is at this address." in page.text
         assert "<script>" not in page.text.partition("<main")[2].partition("</main>")[0]
         assert 'aria-label="Main"' in page.text
+
+
+async def test_an_asset_without_partitions_has_a_row_of_what_became_of_it_lately(visit):
+    """The newest at the right, each with its run; where there is nothing yet, the way to plan it."""
+    async with visit(flights()) as visitor:
+        page = (await visitor.get("/assets/report")).text
+        lately = page.partition('id="lately"')[2].partition("</section>")[0]
+        assert "It has never been computed." in lately
+        assert 'href="/launch?asset=report"' in lately
+        runs = [(await visitor.runtime.materialize("report")).run_id for _ in range(3)]
+        page = (await visitor.get("/assets/report")).text
+        lately = page.partition('id="lately"')[2].partition("</section>")[0]
+        assert re.findall(r'href="/runs/(\w+)"', lately) == runs
+        assert "data-tip" not in (await visitor.get("/assets/raw")).text.partition('id="lately"')[2][:200]

@@ -48,6 +48,7 @@ _RUNS: Final = 200
 _EXPLAINED: Final = (("fail", 3), ("wait", 2), ("stale", 1), ("skipd", 1))
 _MOST_EXPLAINED: Final = 4
 _LINKS: Final = 5
+_LATELY: Final = 30
 _SHAPES: Final = ("ok", "stale", "run", "wait", "queue", "fail", "skipd", "cancel", "never")
 
 
@@ -86,6 +87,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
             chain_of(await runtime.why(asset, _partition(key)), _LINKS) for key in _to_explain(states)
         ],
         "history": history_of(records[:_HISTORY], runs, automations),
+        "lately": list(reversed(records[:_LATELY])),
         "series": series_of(records, states.keys),
         "of_newest": len(records) if len(records) == _RECORDS else 0,
         "upstream": [by_name[each.asset] for each in asset.dependencies if each.asset in by_name],
@@ -155,7 +157,19 @@ PAGE: Final = Page(
     "/assets/{name}",
     "asset.html",
     load,
-    ("state", "counted", "cells", "beyond", "listing", "cause", "plots", "happened", "fresh", "neighbours"),
+    (
+        "state",
+        "lately",
+        "counted",
+        "cells",
+        "beyond",
+        "listing",
+        "cause",
+        "plots",
+        "happened",
+        "fresh",
+        "neighbours",
+    ),
     pace=0.5,
     stale=True,
 )

@@ -10,7 +10,7 @@ from flowstone.masking import masked
 from flowstone.runs.access import Role
 from flowstone.runs.audit import WORDS
 from flowstone.runs.records import Status
-from flowstone.server.addresses import partition_path
+from flowstone.server.addresses import launch_path, partition_path
 from flowstone.server.log_rows import NewestLines, log_text, read_log, read_newest
 from flowstone.server.pages.page import Page
 from flowstone.server.render import ICONS, shortened
@@ -82,6 +82,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "asked_step": asked.query.get("step", ""),
         "step_text": step_text,
         "at_partition": partition_path,
+        "launch_at": launch_path,
         "rows": await _rows(asked, record, running, shown, offset),
         "shown": shown,
         "offset": offset,
