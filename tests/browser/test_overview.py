@@ -28,3 +28,12 @@ async def test_what_fails_appears_without_a_reload(site):
         await page.get_by_role("link", name="1 asset failed").wait_for()
         assert await page.locator("#needs .acts a").first.get_attribute("href") == f"/runs/{run.id}"
         await page.locator("#asset-broken").get_by_text("failed").wait_for()
+
+
+async def test_the_lines_to_begin_with_stay_within_their_frame(site):
+    """On a phone as well, where there are no assets yet."""
+    async with site(Pipeline("empty")) as visited:
+        page = await visited.open("/", width=390, height=844)
+        frame = await page.locator(".empty").bounding_box()
+        lines = await page.locator(".empty pre").bounding_box()
+        assert lines["x"] + lines["width"] <= frame["x"] + frame["width"]
