@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from flowstone.cli.conversion import convert_simply
+from flowstone.cli.server import OF_DEFINITIONS, add_server_options, chosen_server, without_target
 from flowstone.masking import masked
 from flowstone.printable import printable
 
@@ -98,7 +99,9 @@ class _Commands(Mapping[str, Any]):
             module = import_module(f"flowstone.cli.commands.{_MODULES.get(name, name)}")
             function = getattr(module, name)
             alone.command(name, cls=CarefulCommand)(function)
-            self._made[name] = typer.main.get_command(alone)
+            self._made[name] = made = typer.main.get_command(alone)
+            if name in OF_DEFINITIONS or any(each.name == "store" for each in made.params):
+                add_server_options(made)
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:
@@ -115,9 +118,15 @@ class CarefulCommand(TyperCommand):
     """A command that loads little for the words it takes, and says what to write instead of others."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if any(each.name == "target" for each in self.params) and without_target(self, args):
+            # The pipeline is the server's; the first word is what it would be behind one.
+            self.params = [each for each in self.params if each.name != "target"]
+            ctx.params["target"] = ""
         convert_simply(self.get_params(ctx))
         ctx.allow_extra_args = True
         left = super().parse_args(ctx, args)
+        if self.name in OF_DEFINITIONS and (server := chosen_server(ctx, store_is_said=False)) is not None:
+            ctx.params["target"] = server
         if left and not ctx.resilient_parsing:
             from flowstone.cli.mistakes import word_too_many  # noqa: PLC0415 - for a wrong line only
 

@@ -6,7 +6,7 @@ been silent for a while may be dead, and it takes a lease until other nodes go o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowstone.actors import SystemClock
 from flowstone.cli.labels import duration
@@ -46,6 +46,10 @@ class Drivers:
     @classmethod
     async def of(cls, store: Store) -> Drivers:
         """Look for them; nodes say what they do now."""
+        remote: Any = getattr(store, "watched", None)  # Of a server.
+        if remote is not None:
+            found = await remote()
+            return cls(None, in_use=True, holder=found) if isinstance(found, int) else cls(found)
         if store.cluster is not None:
             return cls(await NodeWatch(store.cluster, SystemClock()).nodes())
         return cls(None, store.in_use, store.holder) if isinstance(store, FileStore) else cls(None)

@@ -27,6 +27,10 @@ async def freshness_of(store: Store, key: StepKey, *, alone: bool) -> FreshnessS
         key: The asset, and a partition.
         alone: Whether the partition is asked about, and not the asset as a whole.
     """
+    remote: Any = getattr(store, "freshness", None)  # Of a server.
+    if remote is not None:
+        status: FreshnessStatus | None = await remote(key, alone=alone)
+        return status
     asset, partition_key = key
     known = (each for each in await store.automations.records() if each.name == FRESHNESS + asset)
     record = next((each for each in known if each.gone_at is None), None)

@@ -9,6 +9,7 @@ from flowstone.assets.automation.freshness import Freshness
 from flowstone.cli.freshness import freshness_document, late_since, watched_assets
 from flowstone.cli.labels import ago
 from flowstone.cli.places import history, shown
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.cli.tables import table
 from flowstone.counting import count
 from flowstone.printable import one_line
@@ -27,10 +28,16 @@ __all__ = ["tell_late"]
 
 async def tell_late(screen: Screen, url: str, limit: int) -> None:
     """List them, the overdue ones first."""
-    async with history(url) as store:
-        watched = await watched_assets(store)
-    # Two pipelines may watch one asset, each by its own policy.
-    late = longest_late(dict.fromkeys(watched.values()))
+    watched: Sequence[object]
+    if isinstance(url, ServerUrl):
+        async with asked(url) as client:
+            late = list(await client.late())
+            watched = [each for each in await client.assets() if each.freshness is not None]
+    else:
+        async with history(url) as store:
+            found = await watched_assets(store)
+        # Two pipelines may watch one asset, each by its own policy.
+        late, watched = longest_late(dict.fromkeys(found.values())), list(found)
     if screen.json:
         screen.document(
             {"late": [{"asset": each.asset, "freshness": freshness_document(each)} for each in late]}

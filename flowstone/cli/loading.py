@@ -40,7 +40,12 @@ class Loaded:
 
 
 def load(target: str) -> Loaded:
-    """Import the module and pick the pipeline; raises `CommandError` that says what to write instead."""
+    """Import the module and pick the pipeline; raises `CommandError` that says what to write instead.
+
+    Without words the pipelines are a server's, and nothing of them is here.
+    """
+    if not target:
+        return Loaded("", Pipeline("server"))
     place, attribute = _split(target)
     module = import_place(place)
     name, pipeline = _named(module, place, attribute) if attribute else _only(module, place)

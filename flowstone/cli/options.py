@@ -14,6 +14,7 @@ import typer
 
 from flowstone.cli.default_store import DefaultStore, default_store
 from flowstone.cli.problem import CommandError
+from flowstone.cli.server import chosen_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +92,9 @@ def _parser(
 def _chosen(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
     """The URL, marked if it is neither from the command line nor from the environment."""
     source = context.get_parameter_source(parameter.name or "")
+    server = chosen_server(context, store_is_said=source is not None and source.name == "COMMANDLINE")
+    if server is not None:
+        return server
     return DefaultStore(value) if source is not None and source.name.startswith("DEFAULT") else value
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from flowstone.cli.default_store import DefaultStore, file_instead, kept_in_a_file
 from flowstone.cli.environment import options
 from flowstone.cli.problem import CommandError
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.errors import StoreUnavailable
+from flowstone.masking import masked
 from flowstone.printable import one_line
 from flowstone.store import FileStore, MemoryStore, open_store
 from flowstone.store.protocol import NoSchema
@@ -39,6 +41,11 @@ __all__ = [
 
 def store_of(url: str) -> Store:
     """The store a `--store` means, not yet opened; raises `CommandError` if it means none."""
+    if isinstance(url, ServerUrl):
+        raise CommandError(
+            "This works on a store, and not through a server.",
+            "Leave --server out (FLOWSTONE_SERVER), and name the store with --store.",
+        )
     try:
         return open_store(url)
     except StoreUnavailable as error:
@@ -47,12 +54,16 @@ def store_of(url: str) -> Store:
 
 def shown(url: str) -> str:
     """A store's URL as it may be shown: without password and options."""
+    if isinstance(url, ServerUrl):
+        return one_line(masked(url))
     address = getattr(store_of(url), "address", None) if shares(url) and not _is_embedded(url) else None
     return one_line(url if address is None else str(address))
 
 
 def shares(url: str) -> bool:
-    """Whether several processes can use the store at once: it is a database."""
+    """Whether several processes can use the store at once: it is a database, or behind a server."""
+    if isinstance(url, ServerUrl):
+        return True
     return not isinstance(store_of(url), MemoryStore)
 
 
@@ -79,6 +90,12 @@ async def history(url: str, *, to_write: bool = False) -> AsyncIterator[Store]:
         url: The store's URL.
         to_write: Whether a database is written to as well.
     """
+    if isinstance(url, ServerUrl):
+        from flowstone.cli.remote_history import RemoteHistory  # noqa: PLC0415 - for servers only
+
+        async with asked(url) as client:
+            yield cast("Store", RemoteHistory(client))
+        return
     store = _readable(url)
     if hasattr(store, "read_only"):
         store.read_only = not to_write

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import structlog
@@ -27,6 +27,7 @@ from flowstone.cli.loop import beside, run_async
 from flowstone.cli.places import remembers, shares, store_of
 from flowstone.cli.problem import CommandError
 from flowstone.cli.progress import Tally, open_display
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.counting import count
 from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed, StoreUnavailable
 from flowstone.frozen import frozen
@@ -108,6 +109,10 @@ async def open_runtime(
         automate: Whether schedules, sensors and listeners act here.
         options: Settings that win over the environment's.
     """
+    if isinstance(store, ServerUrl):
+        async with asked(store) as client:
+            yield cast("Runtime", client)
+        return
     from flowstone.runtime.runtime import Runtime  # noqa: PLC0415 - as above
 
     settings = environment.settings()
@@ -214,8 +219,19 @@ async def perform(
         shared: Whether others may wait for the run: then Ctrl-C ends the command, and the run if nobody does.
     """
     tally = Tally(time.perf_counter)
-    async with runtime.subscribe() as events, open_display(screen, tally, events):
+    async with _events_of(runtime) as events, open_display(screen, tally, events):
         return await _interruptible(screen, runtime, tally, request, alone=alone, shared=shared)
+
+
+@contextlib.asynccontextmanager
+async def _events_of(runtime: Runtime) -> AsyncIterator[AsyncIterator[Any]]:
+    """What happens: in this process, or at a server."""
+    if hasattr(runtime, "subscribe"):
+        async with runtime.subscribe() as events:
+            yield events
+        return
+    async with runtime.feed() as feed:
+        yield (entry.event async for entry in feed)
 
 
 async def _interruptible(

@@ -43,6 +43,9 @@ class AuditEntryModel(Model):
     assets `beside` this one; of values how many `partitions`; of an automation its `pipeline`; `keys` of a
     partition set, `slots` of a pool, and the `role` of a token."""
 
+    span_keys: list[str] | None
+    """Of a run of a range of partitions its ends as machines write them."""
+
     @classmethod
     def of(cls, entry: AuditEntry) -> AuditEntryModel:
         """As the API shows it."""
@@ -61,10 +64,11 @@ class AuditEntryModel(Model):
             name=entry.name,
             reason=entry.reason,
             details=details,
+            span_keys=list(entry.details["span"]) if "span" in entry.details else None,
         )
 
     def as_record(self) -> AuditEntry:
-        """What it shows; of a range of partitions the ends are as people write them."""
+        """What it shows."""
         return AuditEntry(
             id=self.id,
             at=self.at,
@@ -75,7 +79,7 @@ class AuditEntryModel(Model):
             run_id=self.run_id,
             name=self.name,
             reason=self.reason,
-            details=self.details,
+            details=self.details if self.span_keys is None else {**self.details, "span": self.span_keys},
         )
 
 

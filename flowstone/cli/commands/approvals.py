@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -19,6 +19,7 @@ from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.queued import nobody_goes_on
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.cli.tables import table
 from flowstone.errors import ApprovalNotFound, ArgumentError
 from flowstone.printable import one_line
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from flowstone.client import Client
     from flowstone.runs.waits import Approval, Wait
     from flowstone.store import Store
     from flowstone.store.waits import Answered
@@ -119,6 +121,10 @@ def signal(
 ) -> None:
     """Send a step the signal for which it handed out a token."""
     with Screen(json=json, debug=debug) as screen:
+        if isinstance(store, ServerUrl):
+            run_async(_send_to(store, token, _parsed("JSON", payload)))
+            screen.document({"sent": True}) if screen.json else screen.show("the signal was sent")
+            return
         wait, nobody = run_async(_send(store, token, _parsed("JSON", payload), asker(by)))
         if screen.json:
             screen.document({"run_id": wait.run_id, "asset": wait.asset, "name": wait.name})
@@ -128,6 +134,9 @@ def signal(
 
 
 async def _newest(url: str, status: str | None, asset: str | None, limit: int) -> Sequence[Approval]:
+    if isinstance(url, ServerUrl):
+        async with asked(url) as client:
+            return await client.approvals(cast("Any", status), asset, limit)
     async with history(url) as store:
         return await decisions.approvals(store, status, now=datetime.now(UTC), asset=asset, limit=limit)
 
@@ -136,6 +145,12 @@ async def _decide(
     url: str, beginning: str, by: str, reason: str | None, data: Any, *, approving: bool
 ) -> tuple[Approval, str | None]:
     """The approval; and that nobody goes on with its run, if so."""
+    if isinstance(url, ServerUrl):
+        async with asked(url) as client:
+            whole = await _remote_id(client, beginning)
+            if approving:
+                return await client.approve(whole, by=by, reason=reason, data=data), None
+            return await client.reject(whole, by=by, reason=reason), None
     async with written(url) as store:
         known = await decisions.approval_wait(store, beginning)
         if known is None and beginning:
@@ -169,6 +184,25 @@ async def _id(store: Store, beginning: str) -> str:
         if ids:
             return ids[0]
     return beginning
+
+
+async def _remote_id(client: Client, beginning: str) -> str:
+    """As `_id`, of a server."""
+    for status in ("pending", None):
+        found = await client.approvals(cast("Any", status), limit=10_000)
+        ids = [one.id for one in found if one.id.startswith(beginning)]
+        if beginning in ids:
+            return beginning
+        if len(ids) > 1:
+            raise CommandError(f"Several approvals begin with {one_line(beginning)}.", "Give more of the id.")
+        if ids:
+            return ids[0]
+    return beginning
+
+
+async def _send_to(url: ServerUrl, token: str, payload: Any) -> None:
+    async with asked(url) as client:
+        await client.signal(token, payload, by=asker())
 
 
 async def _send(url: str, token: str, payload: Any, by: str | None) -> tuple[Wait, str | None]:

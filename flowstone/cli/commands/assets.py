@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flowstone.assets.description import describe_asset
 from flowstone.assets.selection import select
-from flowstone.cli.labels import partition_label
 from flowstone.cli.loading import load
+from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, Target
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.cli.tables import table
-from flowstone.errors import PartitionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.table import Table
 
-    from flowstone.assets import Asset, PartitionSet, Pipeline
+    from flowstone.assets.asset import Dependency
+    from flowstone.assets.description import AssetDescription, PartitionExtent
 
 __all__ = ["assets"]
 
@@ -40,23 +42,45 @@ def assets(
 ) -> None:
     """List the assets of a pipeline."""
     with Screen(json=json, debug=debug) as screen:
-        pipeline = load(target).pipeline
-        names = pipeline.graph.order() if selection is None else select(pipeline.graph, selection)
+        found = _asked(target, selection) if isinstance(target, ServerUrl) else _defined(target, selection)
+        pipelines, assets_found = found
         if screen.json:
-            screen.document(_document(pipeline, names))
+            document = [_asset_document(asset) for asset in assets_found]
+            screen.document({"pipeline": pipelines, "assets": document})
         else:
-            screen.show(_table(pipeline, names, screen))
+            screen.show(_table(assets_found, screen))
 
 
-def _table(pipeline: Pipeline, names: Sequence[str], screen: Screen) -> Table:
+def _defined(target: str, selection: str | None) -> tuple[str, Sequence[AssetDescription]]:
+    """What the module's pipeline defines."""
+    pipeline = load(target).pipeline
+    names = pipeline.graph.order() if selection is None else select(pipeline.graph, selection)
+    pools = {name: pool.slots for name, pool in pipeline.pools.items()}
+    rates = {name: (rate.limit, rate.per) for name, rate in pipeline.rates.items()}
+    return pipeline.name, [
+        describe_asset(pipeline.graph[name], pipeline.name, pools, rates) for name in names
+    ]
+
+
+def _asked(url: ServerUrl, selection: str | None) -> tuple[str, Sequence[AssetDescription]]:
+    """What the pipelines of a server define."""
+
+    async def ask() -> Sequence[AssetDescription]:
+        async with asked(url) as client:
+            return await client.assets(selection)
+
+    found = run_async(ask())
+    return ", ".join(dict.fromkeys(each.pipeline for each in found)), found
+
+
+def _table(assets: Sequence[AssetDescription], screen: Screen) -> Table:
     wide = screen.wide
-    assets = [pipeline.graph[name] for name in names]
     # What few pipelines have is a column of those that have it.
     rare = {
-        "config": [_config_label(asset) for asset in assets],
-        "pool": [_pools_label(pipeline, asset, wide=wide) for asset in assets],
-        "rate": [_rate_label(pipeline, asset, wide=wide) for asset in assets],
-        "fresh": ["" if asset.freshness is None else str(asset.freshness) for asset in assets],
+        "config": [", ".join(asset.config or ()) for asset in assets],
+        "pool": [_pools_label(asset, wide=wide) for asset in assets],
+        "rate": [_rate_label(asset, wide=wide) for asset in assets],
+        "fresh": [asset.fresh or "" for asset in assets],
     }
     used = {name: labels for name, labels in rare.items() if any(labels)}
     columns = [
@@ -74,54 +98,44 @@ def _table(pipeline: Pipeline, names: Sequence[str], screen: Screen) -> Table:
             _extent(asset.partitions, wide=wide),
             ", ".join(_dependency_label(dependency) for dependency in asset.dependencies) or "-",
             *(labels[position] or "-" for labels in used.values()),
-            *([asset.io, "-" if asset.is_constant else asset.run_in] if wide else []),
+            *([asset.io, "-" if asset.constant else asset.run_in] if wide else []),
             asset.description or "",
         )
     return shown
 
 
-def _config_label(asset: Asset[Any, Any]) -> str:
-    """`threshold, label`: the fields."""
-    return "" if asset.config_parameter is None else ", ".join(asset.config_parameter.model.model_fields)
-
-
-def _pools_label(pipeline: Pipeline, asset: Asset[Any, Any], *, wide: bool) -> str:
+def _pools_label(asset: AssetDescription, *, wide: bool) -> str:
     """`warehouse (1 of 4)`: how many slots it takes of those that its pools are defined with; or `warehouse`."""
-    slots = {name: f" ({taken} of {pipeline.pools[name].slots:,})" for name, taken in asset.pools}
+    slots = {name: f" ({taken} of {asset.pool_slots[name]:,})" for name, taken in asset.pools.items()}
     return ", ".join(f"{name}{of if wide else ''}" for name, of in slots.items())
 
 
-def _rate_label(pipeline: Pipeline, asset: Asset[Any, Any], *, wide: bool) -> str:
+def _rate_label(asset: AssetDescription, *, wide: bool) -> str:
     """`api (10 per 1 s)`, or `api`."""
-    if asset.rate is None or not wide:
-        return asset.rate or ""
-    rate = pipeline.rates[asset.rate]
+    rate = asset.rate
+    if rate is None or not wide:
+        return "" if rate is None else rate.name
     return f"{rate.name} ({rate.limit:,} per {rate.per:g} s)"
 
 
-def _dependency_label(dependency: Any) -> str:
-    return f"{dependency.asset}?" if dependency.optional else str(dependency.asset)
+def _dependency_label(dependency: Dependency) -> str:
+    return f"{dependency.asset}?" if dependency.optional else dependency.asset
 
 
-def _extent(partitions: PartitionSet[Any] | None, *, wide: bool) -> str:
+def _extent(partitions: PartitionExtent | None, *, wide: bool) -> str:
     """`1,461 (2012-01-01 to 2015-12-31)`, or just `1,461`."""
     if partitions is None:
         return "-"
-    try:
-        size = len(partitions)
-    except PartitionError:
+    size = partitions.count
+    if size is None:
         return "kept in the store"
     if size == 0 or not wide:
         return f"{size:,}"
-    first, last = partition_label(partitions[0]), partition_label(partitions[-1])
+    first, last = partitions.first, partitions.last
     return f"{size:,} ({first} to {last})" if size > 1 else f"1 ({first})"
 
 
-def _document(pipeline: Pipeline, names: Sequence[str]) -> dict[str, Any]:
-    return {"pipeline": pipeline.name, "assets": [_asset_document(pipeline.graph[name]) for name in names]}
-
-
-def _asset_document(asset: Asset[Any, Any]) -> dict[str, Any]:
+def _asset_document(asset: AssetDescription) -> dict[str, Any]:
     return {
         "name": asset.name,
         "description": asset.description,
@@ -130,38 +144,35 @@ def _asset_document(asset: Asset[Any, Any]) -> dict[str, Any]:
             {"asset": one.asset, "optional": one.optional, "loads_value": one.parameter is not None}
             for one in asset.dependencies
         ],
-        "resources": sorted(asset.requires),
-        "config": None if asset.config_parameter is None else list(asset.config_parameter.model.model_fields),
+        "resources": list(asset.resources),
+        "config": None if asset.config is None else list(asset.config),
         "pools": dict(asset.pools),
-        "rate": asset.rate,
+        "rate": None if asset.rate is None else asset.rate.name,
         "freshness": _freshness_document(asset),
         "io": asset.io,
         "run_in": asset.run_in,
-        "constant": asset.is_constant,
-        "attempts": asset.retry.attempts if asset.retry is not None else 1,
+        "constant": asset.constant,
+        "attempts": asset.attempts,
         "timeout": asset.timeout,
         "version": asset.version,
         "tags": dict(asset.tags),
-        "source": str(asset.source),
+        "source": asset.source,
     }
 
 
-def _freshness_document(asset: Asset[Any, Any]) -> dict[str, float] | None:
+def _freshness_document(asset: AssetDescription) -> dict[str, float] | None:
     if asset.freshness is None:
         return None
-    within, overdue = asset.freshness.bounds
+    within, overdue = asset.freshness
     return {"within": within, "overdue": overdue}
 
 
-def _partitions_document(partitions: PartitionSet[Any] | None) -> dict[str, Any] | None:
+def _partitions_document(partitions: PartitionExtent | None) -> dict[str, Any] | None:
     if partitions is None:
         return None
-    document: dict[str, Any] = {"set": type(partitions).__name__, "count": None, "first": None, "last": None}
-    try:
-        document["count"] = len(partitions)
-    except PartitionError:
-        return document  # Its keys are kept in the store.
-    if document["count"]:
-        document["first"] = partition_label(partitions[0])
-        document["last"] = partition_label(partitions[-1])
-    return document
+    return {
+        "set": partitions.set,
+        "count": partitions.count,
+        "first": partitions.first,
+        "last": partitions.last,
+    }

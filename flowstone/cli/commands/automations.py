@@ -19,6 +19,7 @@ from flowstone.cli.options import AskedBy, Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.cli.tables import table
 from flowstone.counting import count
 from flowstone.printable import one_line
@@ -114,6 +115,8 @@ def resume(
 
 async def _all(url: str) -> tuple[Sequence[AutomationStatus], Mapping[str, str], _Watched]:
     """The automations; of the pipelines whose automations act nowhere, why; and how fresh what is watched is."""
+    if isinstance(url, ServerUrl):
+        return await _asked(url)
     async with history(url) as store:
         drivers, now = await Drivers.of(store), datetime.now(UTC)
         found = [
@@ -128,7 +131,25 @@ async def _all(url: str) -> tuple[Sequence[AutomationStatus], Mapping[str, str],
         return found, why, await watched_assets(store)
 
 
+async def _asked(
+    url: ServerUrl,
+) -> tuple[Sequence[AutomationStatus], Mapping[str, str], _Watched]:
+    """The same of a server, on which they act."""
+    async with asked(url) as client:
+        found = await client.automations(fires=_FIRES)
+        watching = [each for each in found if each.kind == "freshness" and each.gone_at is None]
+        fresh = {
+            (each.pipeline, each.name): await client.freshness(each.asset) for each in watching if each.asset
+        }
+        return found, {}, fresh
+
+
 async def _set(url: str, name: str, by: str | None, reason: str, *, paused: bool) -> AutomationStatus:
+    if isinstance(url, ServerUrl):
+        async with asked(url) as client:
+            if paused:
+                return await client.pause(name, by=by, reason=reason)
+            return await client.resume(name, by=by)
     call = f"pause({name!r})" if paused else f"resume({name!r})"
     async with written(url, one_line(call)) as store:
         record = await _one(store, url, name)

@@ -22,6 +22,7 @@ from flowstone.cli.options import AskedBy, Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.cli.stopping import Stopping
 from flowstone.errors import RunNotFound
 from flowstone.runtime.run.closing import end_cancelled
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import Cluster, Notification
 
 __all__ = ["cancel"]
+
+_TOLD = 2.0
+"""Seconds in which a server has heard of it, with --no-wait."""
 
 _POLL = 0.5
 """Seconds between two looks; a notification that the run has ended comes sooner."""
@@ -76,10 +80,22 @@ async def _cancel(
         run = await find_run(store, beginning, url)
         if run.status.terminal:
             return True, run
+        if isinstance(url, ServerUrl):
+            return False, await _asked_to_stop(url, run, why, wait=wait)
         if store.cluster is None:
             return False, await _ended(url, run, why, in_use=bool(getattr(store, "in_use", True)))
         await store.cluster.request_cancel(run.id, why.reason, by=why.by, comment=why.comment)
         return False, await (_stopped(screen, store, store.cluster, run) if wait else _now(store, run))
+
+
+async def _asked_to_stop(url: ServerUrl, run: RunRecord, why: Cancel, *, wait: bool) -> RunRecord:
+    """The run as it is when it has stopped; without waiting, when the server was told."""
+    async with asked(url) as client:
+        handle = await client.run(run.id)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if wait else _TOLD):
+                await handle.cancel(by=why.by, reason=why.comment)
+        return await handle.record()
 
 
 async def _ended(url: str, run: RunRecord, why: Cancel, *, in_use: bool) -> RunRecord:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from flowstone.assets.drawing import to_ascii, to_dot, to_mermaid
 from flowstone.cli.loading import load
+from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, Target
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 
 if TYPE_CHECKING:
-    from flowstone.assets import Pipeline
+    from collections.abc import Mapping, Sequence
+
+    from flowstone.assets.asset import Dependency
+    from flowstone.assets.description import AssetDescription
 
 __all__ = ["graph"]
 
@@ -35,31 +41,41 @@ def graph(
 ) -> None:
     """Draw the graph of a pipeline."""
     with Screen(json=json, debug=debug) as screen:
-        pipeline = load(target).pipeline
+        name, found = _asked(target) if isinstance(target, ServerUrl) else _defined(target)
         if screen.json:
-            screen.document(_document(pipeline))
+            screen.document(_document(name, found))
         else:
-            screen.show(_drawing(pipeline, format).rstrip("\n"))
+            screen.show(_DRAWN[format](found).rstrip("\n"))
 
 
-def _drawing(pipeline: Pipeline, drawing: Drawing) -> str:
-    match drawing:
-        case Drawing.ASCII:
-            return pipeline.graph.to_ascii()
-        case Drawing.MERMAID:
-            return pipeline.graph.to_mermaid()
-        case Drawing.DOT:
-            return pipeline.graph.to_dot()
+_DRAWN: Final = {Drawing.ASCII: to_ascii, Drawing.MERMAID: to_mermaid, Drawing.DOT: to_dot}
 
 
-def _document(pipeline: Pipeline) -> dict[str, Any]:
-    order = pipeline.graph.order()
+def _defined(target: str) -> tuple[str, Mapping[str, Sequence[Dependency]]]:
+    """The pipeline, and what each of its assets takes of others, upstream before downstream."""
+    pipeline = load(target).pipeline
+    return pipeline.name, {name: pipeline.graph.dependencies(name) for name in pipeline.graph.order()}
+
+
+def _asked(url: ServerUrl) -> tuple[str, Mapping[str, Sequence[Dependency]]]:
+    """The same of a server."""
+
+    async def ask() -> Sequence[AssetDescription]:
+        async with asked(url) as client:
+            return await client.assets()
+
+    found = run_async(ask())
+    pipelines = dict.fromkeys(each.pipeline for each in found)
+    return ", ".join(pipelines), {each.name: each.dependencies for each in found}
+
+
+def _document(pipeline: str, found: Mapping[str, Sequence[Dependency]]) -> dict[str, Any]:
     return {
-        "pipeline": pipeline.name,
-        "assets": order,
+        "pipeline": pipeline,
+        "assets": list(found),
         "edges": [
             {"from": dependency.asset, "to": name, "optional": dependency.optional}
-            for name in order
-            for dependency in pipeline.graph.dependencies(name)
+            for name, dependencies in found.items()
+            for dependency in dependencies
         ],
     }

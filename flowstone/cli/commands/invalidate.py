@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from flowstone.cli.options import AskedBy, AssetName, Debug, Json, Partitions, P
 from flowstone.cli.places import shown, written
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.counting import are, count
 from flowstone.runs.audit import Act
 from flowstone.store.invalidation import invalidate as make_invalid
@@ -69,6 +70,8 @@ async def _invalidate(
     url: str, act: Act, pipeline: str | None, asset: str, words: Sequence[str], *, downstream: bool
 ) -> tuple[Sequence[StepKey], int]:
     """What was named, and how many values were current. Raises `CommandError` if none was."""
+    if isinstance(url, ServerUrl):
+        return await _asked(url, act, asset, words, downstream=downstream)
     defined = [defined_key(pipeline, asset, word) for word in words or (None,)]
     async with written(url) as store:
         keys = [
@@ -81,6 +84,24 @@ async def _invalidate(
         if not number:
             raise await _nothing(store, url, keys[0], words)
         return keys, number
+
+
+async def _asked(
+    url: ServerUrl, act: Act, asset: str, words: Sequence[str], *, downstream: bool
+) -> tuple[Sequence[StepKey], int]:
+    """The same of a server."""
+    about: dict[str, Any] = {"downstream": downstream, "by": act.by, "reason": act.reason}
+    named: Sequence[str | None] = words or (None,)
+    async with asked(url) as client:
+        keys = [(asset, None if word is None else await client.partition_key(asset, word)) for word in named]
+        number = sum([await client.invalidate(asset, partition=word, **about) for word in named])
+    if not number:
+        raise CommandError(
+            f"{step_label(*keys[0])} has no current value in {shown(url)}.",
+            f"`flowstone status {asset}` shows what there is.",
+            status=FAILED,
+        )
+    return keys, number
 
 
 async def _nothing(store: Store, url: str, key: StepKey, words: Sequence[str]) -> CommandError:

@@ -15,6 +15,7 @@ from flowstone.cli.options import AssetName, Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.masking import masked
 from flowstone.printable import one_line
 from flowstone.runs.items import ENDED, item_of, items_of_pages
@@ -72,8 +73,12 @@ async def _tell(
     _, limit, offset = which
     async with history(url) as store:
         record = await find_run(store, run_id, url)
-        step = await _step(store, record.id, *named)
-        found = await _found(store, record.id, step, which)
+        if isinstance(url, ServerUrl):
+            step = await step_key(store, *named)
+            found = await _asked(url, record.id, step, which)
+        else:
+            step = await _step(store, record.id, *named)
+            found = await _found(store, record.id, step, which)
         hint = "" if found else await likely_in(store, record, *step)
     if screen.json:
         screen.document(
@@ -87,6 +92,16 @@ async def _tell(
             screen.note(f"--offset {offset + limit} shows what follows.")
     else:
         screen.note(f"Run {record.id} has recorded no such items of {step_label(*step)}.{hint}")
+
+
+async def _asked(
+    url: ServerUrl, run_id: str, step: StepKey, which: tuple[int | None, int, int]
+) -> list[Item]:
+    """As `_found`, of a server."""
+    code, limit, offset = which
+    status = next((status for status, number in ENDED.items() if number == code), None)
+    async with asked(url) as client:
+        return list(await client.items(run_id, *step, status=status, limit=limit, offset=offset))
 
 
 async def _step(store: Store, run_id: str, asset: str, text: str | None) -> StepKey:

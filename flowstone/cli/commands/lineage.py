@@ -20,6 +20,7 @@ from flowstone.cli.options import (
 from flowstone.cli.places import history, shown
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.counting import count
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from flowstone.store import Store
 
 __all__ = ["lineage"]
+
+_MOST = 100_000
 
 
 def lineage(
@@ -64,6 +67,8 @@ def lineage(
 async def _trace(
     url: str, pipeline: str | None, asset: str, text: str | None
 ) -> tuple[list[StepKey], dict[StepKey, int], dict[StepKey, int]]:
+    if isinstance(url, ServerUrl):
+        return await _asked(url, asset, text)
     defined = defined_key(pipeline, asset, text)
     async with history(url) as store:
         key = defined or await step_key(store, asset, text)
@@ -78,6 +83,27 @@ async def _trace(
                 status=FAILED,
             )
         return start, await _walk(start, _inputs_of(store)), await _walk(start, _consumers_of(store))
+
+
+async def _asked(
+    url: ServerUrl, asset: str, text: str | None
+) -> tuple[list[StepKey], dict[StepKey, int], dict[StepKey, int]]:
+    """The same of a server."""
+    async with asked(url) as client:
+        current = await client.current(asset, partition=text, limit=_MOST)
+        if not current:
+            raise CommandError(
+                f"{asset} has no current value in {shown(url)}.", "Materialize it first.", status=FAILED
+            )
+        above: dict[StepKey, int] = {}
+        below: dict[StepKey, int] = {}
+        for record in current:
+            for found, ask in ((above, client.lineage.upstream), (below, client.lineage.downstream)):
+                for each in await ask(asset, partition=record.partition):
+                    key = (each.asset, each.partition_key)
+                    found[key] = min(each.depth, found.get(key, each.depth))
+        start = [(record.asset, record.partition_key) for record in current]
+        return start, above, below
 
 
 async def _walk(

@@ -85,9 +85,18 @@ async def _tell(
 ) -> None:
     async with history(url) as store:
         record = await find_run(store, run_id, url)
-        step = await _step(store, record.id, *named)
-        follower = _StoreFollower(store, url, record) if follow else None
-        lines = LogLines(_reading(store, record.id, step), follower, tail=tail)
+        remote: Any = getattr(store, "client", None)  # Of a server.
+        lines: Any
+        if remote is not None:
+            asset, text = named
+            step: tuple[str | None, str | None] = (None, None)
+            if asset is not None:
+                step = await step_key(store, asset, text)
+            lines = remote.logs(record.id, asset, text, follow=follow, tail=tail)
+        else:
+            step = await _step(store, record.id, *named)
+            follower = _StoreFollower(store, url, record) if follow else None
+            lines = LogLines(_reading(store, record.id, step), follower, tail=tail)
         wanted = (line async for line in lines if LEVELS[line.level] >= least)
         found = False
         if screen.json and not follow:

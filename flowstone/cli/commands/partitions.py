@@ -20,6 +20,7 @@ from flowstone.cli.options import AskedBy, Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.counting import count
 from flowstone.printable import one_line
 from flowstone.runs.audit import Act
@@ -104,6 +105,9 @@ async def _list(screen: Screen, url: str, name: str) -> None:
 
 
 async def _change(screen: Screen, url: str, act: Act, name: str, action: str, words: Sequence[str]) -> None:
+    if isinstance(url, ServerUrl):
+        _tell(screen, name, action, await _asked(url, act, name, action, words))
+        return
     async with written(url) as store:
         if action == "add":
             texts = [encode_partition(partition_argument(word)) for word in words]
@@ -112,6 +116,21 @@ async def _change(screen: Screen, url: str, act: Act, name: str, action: str, wo
             texts = await _known(store, name, words)
             done = await store.remove_partitions(name, texts, act)
         left = len(await store.partitions(name))
+    _tell(screen, name, action, (texts, done, left))
+
+
+async def _asked(
+    url: ServerUrl, act: Act, name: str, action: str, words: Sequence[str]
+) -> tuple[Sequence[str], int, int]:
+    """The same of a server: the keys, how many changed, and how many there are now."""
+    async with asked(url) as client:
+        change = client.add_partitions if action == "add" else client.remove_partitions
+        done = await change(name, list(words), by=act.by)
+        return words, done, len(await client.partitions(name))
+
+
+def _tell(screen: Screen, name: str, action: str, changed: tuple[Sequence[str], int, int]) -> None:
+    texts, done, left = changed
     did = {"add": "added", "remove": "removed"}[action]
     if screen.json:
         screen.document({"set": name, did: done, "total": left})

@@ -18,6 +18,7 @@ from flowstone.cli.options import AskedBy, Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.cli.tables import table
 from flowstone.counting import count
 from flowstone.printable import one_line
@@ -96,14 +97,23 @@ def _number(text: str) -> int | None:
 
 
 async def _list(screen: Screen, url: str, snapshot: Snapshot | None) -> None:
+    if isinstance(url, ServerUrl):
+        async with asked(url) as client:
+            found = await client.pools()
+        _tell(screen, url, found, "")
+        return
     async with history(url) as store:
         found = await _known(store, {} if snapshot is None else dict(snapshot.pools))
+    more = "" if snapshot is not None else " Those of a pipeline that no node runs show with --pipeline."
+    _tell(screen, url, found, more)
+
+
+def _tell(screen: Screen, url: str, found: Sequence[Pool], more: str) -> None:
     if screen.json:
         screen.document({"pools": [_document(pool) for pool in found]})
     elif found:
         screen.show(_table(screen, found))
     else:
-        more = "" if snapshot is not None else " Those of a pipeline that no node runs show with --pipeline."
         screen.note(f"No pools in {shown(url)}.{more}")
 
 
@@ -111,6 +121,10 @@ async def _set(
     screen: Screen, url: str, snapshot: Snapshot | None, name: str, slots: int | None, act: Act
 ) -> None:
     defined = {} if snapshot is None else dict(snapshot.pools)
+    if isinstance(url, ServerUrl):
+        async with asked(url) as client:
+            _tell_set(screen, name, await client.set_pool(name, slots=slots, by=act.by), known=True)
+        return
     async with written(url) as store:
         known = {pool.name: pool.slots for pool in await _known(store, defined, name)}
         shared = store.cluster is not None
@@ -121,13 +135,17 @@ async def _set(
             _check(snapshot, name, slots)
         await store.pools.set(name, slots, defined=defined.get(name, known.get(name, 1)), act=act)
         pool = next((pool for pool in await _known(store, defined, name) if pool.name == name), None)
+    _tell_set(screen, name, pool, known=name in known)
+
+
+def _tell_set(screen: Screen, name: str, pool: Pool | None, *, known: bool) -> None:
     if screen.json:
         screen.document({"pool": name, "slots": None if pool is None else pool.slots})
     elif pool is None:
         screen.show(f"{one_line(name)} has as many slots as its pipeline says")
     else:
         screen.show(f"{one_line(name)} has {count(pool.slots, 'slot')}, {pool.taken:,} of them taken")
-        if name not in known:
+        if not known:
             screen.note(
                 "No pipeline was asked whether it has this pool: --pipeline MODULE:PIPELINE checks the name."
             )

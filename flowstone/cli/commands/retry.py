@@ -19,6 +19,7 @@ from flowstone.cli.places import history, no_cluster, shares
 from flowstone.cli.problem import CommandError
 from flowstone.cli.queued import without_node
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl
 from flowstone.cli.session import compute
 from flowstone.cli.submission import Submit, leave_to_nodes
 from flowstone.runs.records import RunRecord, Status
@@ -56,6 +57,9 @@ def retry(
     with --submit; without it, it is left to them.
     """
     with Screen(json=json, debug=debug, log_level=log_level) as screen:
+        if isinstance(store, ServerUrl):
+            _ask(screen, store, second or first, submit=submit)
+            return
         if second is None:
             _leave(screen, store, first)
             return
@@ -67,6 +71,25 @@ def retry(
             leave_to_nodes(screen, loaded, store, None, lambda runtime: runtime.retry(old.id))
         else:
             show_outcome(screen, compute(screen, loaded, store, lambda runtime: _again(runtime, old.id)))
+
+
+def _ask(screen: Screen, url: ServerUrl, beginning: str, *, submit: bool) -> None:
+    """Have a server compute it again, and wait for that unless the run is left to it."""
+    nothing = load("")
+
+    async def found() -> str:
+        async with history(url) as store:
+            return (await find_run(store, beginning, url)).id
+
+    old = run_async(found())
+    if submit:
+        leave_to_nodes(screen, nothing, url, None, lambda runtime: runtime.retry(old, by=asker()))
+    else:
+        show_outcome(screen, compute(screen, nothing, url, lambda runtime: _retried(runtime, old)))
+
+
+async def _retried(runtime: Runtime, run_id: str) -> RunResult:
+    return await (await runtime.retry(run_id, by=asker())).wait()
 
 
 async def _again(runtime: Runtime, run_id: str) -> RunResult:

@@ -15,6 +15,7 @@ from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import history, shares, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.cli.tables import table
 from flowstone.errors import StoreUnavailable
 from flowstone.printable import one_line
@@ -120,12 +121,22 @@ def _end(text: str) -> datetime | timedelta:
 async def _create(
     screen: Screen, url: str, name: str, role: str, expires: datetime | timedelta | None
 ) -> None:
+    if isinstance(url, ServerUrl):
+        async with asked(url) as client:
+            secret = await client.create_token(name, role, expires, by=asker())
+            made = next(each for each in await client.tokens() if each.name == name)
+        _show_made(screen, secret, made)
+        return
     try:
         async with written(url) as store:
             now = datetime.now(UTC)
             secret, made = await create_token(store, name, role, now=now, by=asker(), expires=expires)
     except StoreUnavailable as error:
         raise _held(url, error) from error
+    _show_made(screen, secret, made)
+
+
+def _show_made(screen: Screen, secret: str, made: AccessToken) -> None:
     if screen.json:
         screen.document({"token": secret, **_document(made)})
         return
@@ -134,8 +145,13 @@ async def _create(
 
 
 async def _list(screen: Screen, url: str) -> None:
-    async with history(url) as store:
-        found = await store.tokens.all()
+    found: Sequence[AccessToken]
+    if isinstance(url, ServerUrl):
+        async with asked(url) as client:
+            found = await client.tokens()
+    else:
+        async with history(url) as store:
+            found = await store.tokens.all()
     if screen.json:
         screen.document({"tokens": [_document(each) for each in found]})
     elif found:
@@ -146,8 +162,12 @@ async def _list(screen: Screen, url: str) -> None:
 
 async def _revoke(screen: Screen, url: str, name: str) -> None:
     try:
-        async with written(url) as store:
-            revoked = await revoke_token(store, name, now=datetime.now(UTC), by=asker())
+        if isinstance(url, ServerUrl):
+            async with asked(url) as client:
+                revoked = await client.revoke_token(name, by=asker())
+        else:
+            async with written(url) as store:
+                revoked = await revoke_token(store, name, now=datetime.now(UTC), by=asker())
     except StoreUnavailable as error:
         raise _held(url, error) from error
     if screen.json:

@@ -14,6 +14,7 @@ from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import cluster_of, history, shares, shown
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.cli.session import open_runtime
 from flowstone.counting import count
 from flowstone.runtime.client.nodes import process_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from flowstone.actors import ProcessInfo
     from flowstone.cli.loading import Loaded
+    from flowstone.runtime.client.nodes import NodeStatus
     from flowstone.store.cluster import Cluster, WatchedNode
 
 __all__ = ["tree"]
@@ -54,6 +56,9 @@ def tree(
             info = run_async(_snapshot(screen, load(target)))
             screen.document(_document(info)) if screen.json else screen.show(repr(info))
             return
+        if isinstance(store, ServerUrl):
+            _tell_remote(screen, run_async(_asked(store)))
+            return
         nodes = run_async(_nodes(store))
         if screen.json:
             screen.document({"nodes": [_node_document(node) for node in nodes]})
@@ -61,6 +66,38 @@ def tree(
             screen.show(*(line for node in nodes for line in _lines(node)))
         else:
             screen.note(f"No node works with {shown(store)}: `flowstone serve MODULE:PIPELINE` is one.")
+
+
+async def _asked(url: ServerUrl) -> Sequence[NodeStatus]:
+    """The nodes of a server that are alive, each with its tree as it showed it last."""
+    async with asked(url) as client:
+        return [node for node in await client.nodes(trees=True) if node.alive]
+
+
+def _tell_remote(screen: Screen, nodes: Sequence[NodeStatus]) -> None:
+    if screen.json:
+        shown_nodes = [
+            {
+                "id": node.id,
+                "host": node.host,
+                "pid": node.pid,
+                "version": node.version,
+                "pipelines": list(node.pipelines),
+                "runs": node.runs,
+                "joined_at": json_value(node.joined_at),
+                "tree_age": None,
+                "tree": None if node.tree is None else _document(node.tree),
+            }
+            for node in nodes
+        ]
+        screen.document({"nodes": shown_nodes})
+        return
+    for node in nodes:
+        holds = f"holds {', '.join(node.pipelines)}" if node.pipelines else "takes no runs of others"
+        screen.show(
+            f"node {node.id} on {node.host}, process {node.pid}: {holds}, drives {count(node.runs, 'run')}"
+        )
+        screen.show("" if node.tree is None else f"{node.tree!r}\n")
 
 
 async def _snapshot(screen: Screen, loaded: Loaded) -> ProcessInfo:

@@ -28,6 +28,7 @@ from flowstone.cli.options import (
 from flowstone.cli.places import history
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.server import ServerUrl, asked
 from flowstone.masking import masked
 from flowstone.runs.records import Status
 from flowstone.runtime.client.explaining import Surroundings, explain
@@ -74,6 +75,9 @@ def why(
 
 
 async def _ask(url: str, pipeline: str | None, asset: str, text: str | None) -> tuple[Explanation, str]:
+    if isinstance(url, ServerUrl):
+        async with asked(url) as client:
+            return await client.why(asset, text), ""
     snapshot = None if pipeline is None else Snapshot.of((load(pipeline).pipeline,))
     async with history(url) as store:
         view = None if snapshot is None else await _view(store, snapshot)

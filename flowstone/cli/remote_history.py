@@ -1,0 +1,160 @@
+"""What commands read of a store, asked of a server: so that they print the same from the same records."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.errors import ArgumentError, AssetNotFound, RunNotFound
+from flowstone.store.cluster import Node, NodeReport, WatchedNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from flowstone.client import Client
+    from flowstone.runs.asset_freshness import FreshnessStatus
+    from flowstone.runs.audit import AuditEntry
+    from flowstone.runs.events import Event
+    from flowstone.runs.pools import Pool
+    from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
+    from flowstone.runtime.client.nodes import NodeStatus
+
+__all__ = ["RemoteHistory"]
+
+_MOST = 1_000_000
+
+
+class RemoteHistory:
+    """As much of `Store` as commands read. What they change they ask of the client.
+
+    Args:
+        client: The client, open.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.cluster = self
+        self.pools = self
+        self.waits = self
+        self.audit = self
+
+    async def run(self, run_id: str) -> RunRecord | None:
+        with suppress(RunNotFound):
+            return await (await self.client.run(run_id)).record()
+        return None
+
+    async def runs_beginning(self, prefix: str, *, limit: int = 2) -> Sequence[RunRecord]:
+        return await self.client.runs_beginning(prefix, limit=limit)
+
+    async def runs(
+        self,
+        *,
+        statuses: Sequence[Status] = (),
+        asset: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> Sequence[RunRecord]:
+        tag = _tag(tags or {})
+        return await self.client.runs(list(statuses) or None, asset, tag, limit=limit, before=before)
+
+    async def steps(
+        self, run_id: str, *, status: Status | None = None, offset: int = 0, limit: int | None = None
+    ) -> Sequence[Materialization]:
+        most = _MOST if limit is None else limit
+        return await self.client.steps(run_id, status, offset=offset, limit=most)
+
+    async def events(self, run_id: str, *, after: int = 0, limit: int = 1_000) -> Sequence[tuple[int, Event]]:
+        return await self.client.recorded_events(run_id, after=after, limit=limit)
+
+    async def history(self, key: StepKey, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
+        with suppress(AssetNotFound):
+            return await self.client.history(key[0], partition=_value(key[1]), limit=limit, offset=offset)
+        return []
+
+    async def current(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
+        wanted = list(keys)
+        found: dict[StepKey, Materialization] = {}
+        with suppress(AssetNotFound):
+            if len(wanted) == 1 and wanted[0][1] is not None:
+                records = await self.client.current(wanted[0][0], partition=_value(wanted[0][1]))
+                return {(each.asset, each.partition_key): each for each in records}
+            for asset in dict.fromkeys(asset for asset, _ in wanted):
+                for each in await self.client.current(asset, limit=_MOST):
+                    found[each.asset, each.partition_key] = each
+        return {key: found[key] for key in wanted if key in found}
+
+    async def current_keys(self, asset: str) -> Sequence[str | None]:
+        with suppress(AssetNotFound):
+            return [each.partition_key for each in await self.client.current(asset, limit=_MOST)]
+        return []
+
+    async def partitions(self, name: str) -> Sequence[str]:
+        return await self.client.partitions(name)
+
+    async def waiting(self, key: StepKey) -> bool:
+        """Whether a step waits for somebody else."""
+        with suppress(AssetNotFound):
+            waits = await self.client.waits(key[0], limit=_MOST)
+            return any(_value(key[1]) in {None, each.partition} for each in waits)
+        return False
+
+    async def show(self, names: Iterable[str]) -> Sequence[Pool]:
+        """The pools of these names."""
+        wanted = set(names)
+        return [pool for pool in await self.client.pools() if pool.name in wanted]
+
+    async def entries(self, **about: Any) -> Sequence[AuditEntry]:
+        """The audit log."""
+        return await self.client.audit(**about)
+
+    async def key_of(self, asset: str, text: str | None) -> StepKey:
+        """The key of an asset at a partition, by its definition."""
+        return asset, None if text is None else await self.client.partition_key(asset, text)
+
+    async def freshness(self, key: StepKey, *, alone: bool) -> FreshnessStatus | None:
+        """How fresh an asset is, or one partition; None if it does not say how fresh it is to be."""
+        with suppress(ArgumentError, AssetNotFound):
+            return await self.client.freshness(key[0], _value(key[1]) if alone else None)
+        return None
+
+    async def watched(self) -> Sequence[WatchedNode] | int:
+        """The nodes; or, of a store that one process has, the id of that process."""
+        nodes = await self.client.nodes()
+        if len(nodes) == 1 and nodes[0].lease is None:
+            return nodes[0].pid
+        return [_watched(node) for node in nodes]
+
+
+def _value(key: str | None) -> Any:
+    return None if key is None else decode_partition(key)
+
+
+def _tag(tags: Mapping[str, str | None]) -> str | Mapping[str, str] | None:
+    if not tags:
+        return None
+    if len(tags) == 1:
+        ((name, value),) = tags.items()
+        return name if value is None else {name: value}
+    return {name: value for name, value in tags.items() if value is not None}
+
+
+def _watched(node: NodeStatus) -> WatchedNode:
+    assert node.joined_at is not None
+    assert node.beat_at is not None
+    who = Node(node.id, node.host, node.pid, node.version, node.pipelines, node.capacity, node.lease or 0.0)
+    report = NodeReport(
+        store=node.store,
+        retried=node.retried,
+        unfit=node.unfit,
+        running=node.running,
+        queued=node.queued,
+        resumes=node.resumes,
+        automates=node.automates,
+        running_count=node.running_count,
+        queued_count=node.queued_count,
+    )
+    return WatchedNode(
+        who, node.joined_at, node.beat_at, node.silence or 0.0, False, node.runs, 0.0, report=report
+    )
