@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from flowstone.cli.conversion import convert_simply
-from flowstone.cli.server import OF_DEFINITIONS, add_server_options, chosen_server, without_target
+from flowstone.cli.server import OF_DEFINITIONS, ServerUrl, add_server_options, chosen_server, without_target
 from flowstone.masking import masked
 from flowstone.printable import printable
 
@@ -127,6 +127,8 @@ class CarefulCommand(TyperCommand):
         left = super().parse_args(ctx, args)
         if self.name in OF_DEFINITIONS and (server := chosen_server(ctx, store_is_said=False)) is not None:
             ctx.params["target"] = server
+        if isinstance(ctx.params.get("store"), ServerUrl) and ctx.params.get("pipeline"):
+            ctx.fail("--pipeline names one that is here, and not through a server, which has its own: leave it out.")
         if left and not ctx.resilient_parsing:
             from flowstone.cli.mistakes import word_too_many  # noqa: PLC0415 - for a wrong line only
 

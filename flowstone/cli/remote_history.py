@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_keys import decode_partition
+from flowstone.cli.problem import CommandError
 from flowstone.errors import ArgumentError, AssetNotFound, RunNotFound
 from flowstone.store.cluster import Node, NodeReport, WatchedNode
 
@@ -38,6 +39,13 @@ class RemoteHistory:
         self.pools = self
         self.waits = self
         self.audit = self
+
+    def __getattr__(self, name: str) -> Any:
+        """What no server tells. Raises `CommandError`."""
+        raise CommandError(
+            "This works on a store, and not through a server.",
+            "Leave --server out (FLOWSTONE_SERVER), and name the store with --store.",
+        )
 
     async def run(self, run_id: str) -> RunRecord | None:
         with suppress(RunNotFound):

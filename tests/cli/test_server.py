@@ -193,6 +193,7 @@ def test_commands_change_what_a_server_has(rooms, cli):
         assert "1 value" in cli("invalidate", "total", *there).stdout
         assert cli("pools", "set", "warehouse", "7", *there).stdout.startswith("warehouse has 7 slots")
         assert "is paused" in cli("pause", "nightly", "--by", "ada", *there).stdout
+        assert "nightly asked for 1 run" in cli("fire", "nightly", *there).stdout
         assert "is resumed" in cli("resume", "nightly", *there).stdout
         assert cli("token", "create", "--role", "read", "--name", "ci", *there).stdout.startswith("fst_")
         assert "is worth nothing" in cli("token", "revoke", "ci", *there).stdout
@@ -236,6 +237,10 @@ def test_what_makes_no_sense_is_refused(rooms, cli, monkeypatch):
         refused = cli(*line, "--server", "http://127.0.0.1:1")
         assert refused.status == 2
         assert "leave --server out" in refused.stderr
+    with served("memory://") as (url, _):
+        for line in (["status", "visits", "--failed"], ["status", "total", "--pipeline", "rooms.py"]):
+            refused = cli(*line, "--server", url)
+            assert (refused.status, "not through a server" in refused.stderr) == (2, True), refused.stderr
     both = cli("runs", "--server", "http://127.0.0.1:1", "--store", "file://.flowstone")
     assert (both.status, "two places" in both.stderr) == (2, True)
     assert "cannot be reached" in cli("runs", "--server", "http://127.0.0.1:1").stderr
