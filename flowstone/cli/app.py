@@ -128,7 +128,9 @@ class CarefulCommand(TyperCommand):
         if self.name in OF_DEFINITIONS and (server := chosen_server(ctx, store_is_said=False)) is not None:
             ctx.params["target"] = server
         if isinstance(ctx.params.get("store"), ServerUrl) and ctx.params.get("pipeline"):
-            ctx.fail("--pipeline names one that is here, and not through a server, which has its own: leave it out.")
+            ctx.fail(
+                "--pipeline names one that is here, and not through a server, which has its own: leave it out."
+            )
         if left and not ctx.resilient_parsing:
             from flowstone.cli.mistakes import word_too_many  # noqa: PLC0415 - for a wrong line only
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.cli.problem import CommandError
 from flowstone.errors import ArgumentError, AssetNotFound, RunNotFound
+from flowstone.runs.waits import Wait
 from flowstone.store.cluster import Node, NodeReport, WatchedNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from flowstone.client import Client
     from flowstone.runs.asset_freshness import FreshnessStatus
@@ -103,10 +105,28 @@ class RemoteHistory:
 
     async def waiting(self, key: StepKey) -> bool:
         """Whether a step waits for somebody else."""
+        return any(wait.step == key for wait in await self._open(key[0], _MOST))
+
+    async def open(self, *, now: datetime, asset: str | None, limit: int) -> Sequence[Wait]:  # noqa: ARG002 - the store's signature
+        """What steps wait for."""
+        return await self._open(asset, limit)
+
+    async def _open(self, asset: str | None, limit: int) -> Sequence[Wait]:
         with suppress(AssetNotFound):
-            waits = await self.client.waits(key[0], limit=_MOST)
-            return any(_value(key[1]) in {None, each.partition} for each in waits)
-        return False
+            return [
+                Wait(
+                    each.run_id,
+                    each.asset,
+                    None if each.partition is None else encode_partition(each.partition),
+                    each.name,
+                    each.kind,
+                    0,
+                    each.since,
+                    each.until,
+                )
+                for each in await self.client.waits(asset, limit=limit)
+            ]
+        return []
 
     async def show(self, names: Iterable[str]) -> Sequence[Pool]:
         """The pools of these names."""
