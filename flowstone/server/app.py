@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import JSONResponse
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
@@ -26,6 +26,7 @@ from flowstone.server.access.stopping import ServerStop
 from flowstone.server.api import api_router
 from flowstone.server.api.describe import describe
 from flowstone.server.api.event_feed import EventFeed
+from flowstone.server.api.reading import legible
 from flowstone.server.finder import finder_router
 from flowstone.server.known_assets import KnownAssets
 from flowstone.server.launching import launch_router
@@ -63,6 +64,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(legible)],
     )
     app.openapi = partial(describe, app)  # type: ignore[method-assign] # the documented way
     app.state.runtime = runtime

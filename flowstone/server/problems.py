@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ from starlette.routing import compile_path
 
 from flowstone import errors
 from flowstone.masking import masked
+from flowstone.store.protocol import StoreRefused
 from flowstone.wire.approvals import ApprovalModel
 from flowstone.wire.model import SENTENCE
 from flowstone.wire.problems import PROBLEM_TYPE
@@ -31,7 +33,10 @@ __all__ = [
     "problem",
     "sentence_of",
     "status_of",
+    "told",
 ]
+
+_log = logging.getLogger(__name__)
 
 _STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     errors.AssetNotFound: HTTPStatus.NOT_FOUND,
@@ -51,6 +56,7 @@ _STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     errors.PlanOutdated: HTTPStatus.CONFLICT,
     errors.RuntimeStopping: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ResourceUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreRefused: HTTPStatus.INTERNAL_SERVER_ERROR,  # Asking again gets the same answer.
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.FlowstoneError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
@@ -90,6 +96,16 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _of_bug)
 
 
+def told(error: errors.FlowstoneError) -> str:
+    """What is wrong, in a sentence for whoever asks. Where the store is, and who is let in, is for the log."""
+    if not isinstance(error, errors.StoreUnavailable):
+        return masked(error.sentence)
+    _log.warning("The store could not be asked: %s", masked(error.sentence))
+    if isinstance(error, StoreRefused):
+        return "The store refuses what this asks of it. The log of the server says why."
+    return "The store does not answer. The log of the server says why."
+
+
 def status_of(error: Exception) -> HTTPStatus:
     """The HTTP status of an error of the library."""
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
@@ -101,7 +117,7 @@ async def of_library(request: Request, error: Exception) -> JSONResponse:
     return problem(
         status_of(error),
         type(error).__name__,
-        masked(error.sentence),
+        told(error),
         remedy="" if error.remedies is None else masked(error.remedies.http),
         instance=request.url.path,
         **_told_by(error),
@@ -110,7 +126,7 @@ async def of_library(request: Request, error: Exception) -> JSONResponse:
 
 def _told_by(error: errors.FlowstoneError) -> dict[str, Any]:
     """What an error says beside its sentence, for programs."""
-    known = error.remedies
+    known = None if isinstance(error, errors.StoreUnavailable) else error.remedies
     words = {} if known is None else {"python": masked(known.python), "command": masked(known.command)}
     plain = {name: getattr(error, name, None) for name in ("missing", "asset", "field", "position", "run_id")}
     told: dict[str, Any] = {name: value for name, value in plain.items() if value}

@@ -20,7 +20,6 @@ from flowstone.errors import (
     PartitionError,
     RunNotFound,
 )
-from flowstone.masking import masked
 from flowstone.server.access.csrf import form_of
 from flowstone.server.access.guard import Operator, Reader
 from flowstone.server.access.prefix import path_of, prefix_of
@@ -30,7 +29,7 @@ from flowstone.server.links import links_for
 from flowstone.server.live import fragments
 from flowstone.server.pages.page import Asked
 from flowstone.server.pages.shell import SHELL, shell_values
-from flowstone.server.problems import status_of
+from flowstone.server.problems import status_of, told
 from flowstone.server.trouble import trouble_page
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def _whole(page: Page) -> Any:
         try:
             values = await _values(page, request, identity)
         except _MISSING as error:
-            return await trouble_page(request, 404, masked(error.sentence))
+            return await trouble_page(request, 404, told(error))
         values |= {"csrf": visit_of(request).csrf()}
         return HTMLResponse(request.app.state.renderer.page(page.template, values))
 
@@ -88,7 +87,7 @@ def _deed(page: Page, act: Act) -> Any:
             path = await act(_asked(request, identity), await form_of(request))
         except FlowstoneError as error:
             values = await _values(page, request, identity)
-            said = {"problem": masked(error.sentence), "csrf": visit_of(request).csrf()}
+            said = {"problem": told(error), "csrf": visit_of(request).csrf()}
             return HTMLResponse(
                 request.app.state.renderer.page(page.template, values | said), status_of(error)
             )

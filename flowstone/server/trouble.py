@@ -15,13 +15,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from flowstone.errors import FlowstoneError
-from flowstone.masking import masked
 from flowstone.server.access.prefix import path_of, prefix_of
 from flowstone.server.access.visit import visit_of
 from flowstone.server.links import links_for
 from flowstone.server.pages.page import Asked
 from flowstone.server.pages.shell import shell_values
-from flowstone.server.problems import of_http, of_library, of_request, sentence_of, status_of
+from flowstone.server.problems import of_http, of_library, of_request, sentence_of, status_of, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +98,7 @@ async def _of_library(request: Request, error: Exception) -> Response:
     assert isinstance(error, FlowstoneError)
     if not wants_page(request):
         return await of_library(request, error)
-    return await trouble_page(request, status_of(error), masked(error.sentence))
+    return await trouble_page(request, status_of(error), told(error))
 
 
 async def _of_request(request: Request, error: Exception) -> Response:

@@ -9,22 +9,29 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from flowstone.errors import ArgumentError
 from flowstone.remedies import Remedies
-from flowstone.wire.model import Given, Model, Text
+from flowstone.wire.model import MOST, Given, Model, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Listed", "Page", "cursor_refused"]
+__all__ = ["Count", "Listed", "Number", "Page", "cursor_refused"]
 
 T = TypeVar("T")
 
 _MOST: Final = 1_000
+
+Count = Annotated[int, Field(ge=0, le=MOST)]
+"""How many entries there were before, where a list is one that only grows at its end."""
+
+Number = Annotated[int, Field(ge=0, lt=2**63)]
+"""The number of an entry, as stores count them."""
 
 
 class Listed(Given):
@@ -35,11 +42,13 @@ class Listed(Given):
     cursor: Annotated[Text | None, Field(max_length=4_000)] = None
     """Where to go on: `next` of the page before, with the same filters."""
 
-    def after(self, name: str) -> Any:
+    def after(self, name: str, shape: Any = Text) -> Any:
         """What the cursor says: the last entry of the page before; None at the beginning.
 
         Args:
             name: The name of the list.
+            shape: The type of what its entries are found by. Nobody but this server makes cursors, and anybody may
+                send one.
 
         Raises:
             ArgumentError: It is no cursor, or one of another list.
@@ -53,7 +62,10 @@ class Listed(Given):
             raise cursor_refused("This is no cursor.") from None
         if of != self._of(name):
             raise cursor_refused("This is the cursor of another list, or of other filters.")
-        return place
+        try:
+            return _checks(shape).validate_json(json.dumps(place), strict=True)
+        except ValueError:
+            raise cursor_refused("This is no cursor of this list.") from None
 
     def page(self, name: str, entries: Sequence[T], place: Callable[[T], Any]) -> Page[T]:
         """A page of entries, of which there is one more than asked for where others follow.
@@ -82,6 +94,11 @@ class Page(Model, Generic[T]):
     """The entries."""
     next: str | None
     """The `cursor` of the next page; null if this is the last."""
+
+
+@cache
+def _checks(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
 
 
 def cursor_refused(what: str) -> ArgumentError:

@@ -55,17 +55,19 @@ async def test_whoever_is_not_known_is_led_to_the_login(visit):
 
 
 @pytest.mark.parametrize("path", ["/", "/assets", "/runs", "/system"])
-async def test_a_store_that_does_not_answer_is_said_on_a_page(visit, monkeypatch, path):
-    """Which stands alone, as what surrounds it is read from the same store."""
+async def test_a_store_that_does_not_answer_is_said_on_a_page(visit, monkeypatch, caplog, path):
+    """Which stands alone, as what surrounds it is read from the same store; where that is, is in the log."""
 
     async def runs(*_, **__):
-        raise StoreUnavailable("the store does not answer: connection refused")
+        raise StoreUnavailable("postgres://db.internal/shop does not answer: connection refused")
 
     async with visit(shop()) as visitor:
         monkeypatch.setattr(type(visitor.runtime), "runs", runs)
         page = await visitor.get(path, headers=BROWSER)
         assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
-        assert "connection refused" in page.text
+        assert "The store does not answer." in page.text
+        assert "db.internal" not in page.text
+        assert "postgres://db.internal/shop does not answer: connection refused" in caplog.text
         assert "Not available" in page.text
 
 

@@ -50,9 +50,12 @@ async def form_of(request: Request) -> Mapping[str, str]:
         return {}
     body = await request.body()
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS, errors="strict"))
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS, errors="strict")
     except ValueError:
         raise HTTPException(400, "The fields of the form cannot be read.") from None
+    if any("\x00" in name or "\x00" in text for name, text in fields):
+        raise HTTPException(400, "The form has a NUL in it, which is in no name and no text.")
+    return dict(fields)
 
 
 async def prove(request: Request, secret: str) -> None:

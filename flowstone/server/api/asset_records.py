@@ -16,7 +16,8 @@ from flowstone.server.api.responses import problems
 from flowstone.wire.assets import CurrentQuery, PartitionQuery, RecentQuery, StatusModel
 from flowstone.wire.freshness import FreshnessModel
 from flowstone.wire.materializations import MaterializationModel
-from flowstone.wire.paging import Page
+from flowstone.wire.model import Text
+from flowstone.wire.paging import Count, Page
 from flowstone.wire.values import label
 
 __all__ = ["router"]
@@ -55,7 +56,7 @@ def _add_records(routes: APIRouter) -> None:
     ) -> Page[MaterializationModel]:
         # A value that comes or goes meanwhile moves those behind it by one.
         name = f"current of {asset}"
-        place = query.after(name) or 0
+        place = query.after(name, Count) or 0
         found = await runtime.current(
             asset, partition=partition_argument(query.partition), limit=query.limit + 1, offset=place
         )
@@ -81,7 +82,7 @@ def _add_records(routes: APIRouter) -> None:
         def place(record: Materialization) -> Any:
             return [record.run_id, record.partition_key]
 
-        found = await after_entry(read, place, query.after(list_name), query.limit + 1)
+        found = await after_entry(read, place, query.after(list_name, list[Text | None]), query.limit + 1)
         page = query.page(list_name, found, place)
         return Page(
             items=[MaterializationModel.of(record, traceback=query.traceback) for record in page.items],

@@ -26,6 +26,7 @@ from flowstone.wire.assets import (
 from flowstone.wire.definitions import AssetModel
 from flowstone.wire.freshness import FreshnessModel
 from flowstone.wire.materializations import MaterializationModel
+from flowstone.wire.model import Text
 from flowstone.wire.paging import Page
 from flowstone.wire.values import label
 
@@ -65,7 +66,7 @@ def _add_partitions(routes: APIRouter) -> None:
     ) -> Page[PartitionModel]:
         name = runtime.graph[asset].name
         states = (await runtime.partition_states(name))[name]
-        place = place_after(states.keys, query.after(f"partitions of {name}"))
+        place = place_after(states.keys, query.after(f"partitions of {name}", Text | None))
         wanted = frozenset(query.status)
         causes = {key: cause for cause, keys in states.skips.items() for key in keys}
         found: list[tuple[str | None, Status]] = []

@@ -11,7 +11,7 @@ from flowstone.server.api.reading import Served
 from flowstone.server.api.responses import problems
 from flowstone.server.audit_log import readable_by
 from flowstone.wire.audit import AuditEntryModel, AuditQuery
-from flowstone.wire.paging import Page
+from flowstone.wire.paging import Number, Page
 
 __all__ = ["router"]
 
@@ -35,7 +35,7 @@ def router() -> APIRouter:
             query.run_id,
             by=query.by,
             limit=query.limit + 1,
-            before=query.after("audit") or query.before,
+            before=query.after("audit", Number) or query.before,
         )
         page = query.page("audit", found, lambda entry: entry.id)
         return Page(

@@ -11,7 +11,7 @@ from flowstone.server.api.paging import place_after
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
 from flowstone.wire.automations import AutomationModel, AutomationsQuery, PauseModel
-from flowstone.wire.model import ByModel
+from flowstone.wire.model import ByModel, Text
 from flowstone.wire.paging import Page
 from flowstone.wire.runs import RunModel
 
@@ -30,7 +30,7 @@ def router() -> APIRouter:
     ) -> Page[AutomationModel]:
         found = await runtime.automations(fires=query.fires)
         places = [[each.pipeline, each.name] for each in found]
-        start = place_after(places, query.after("automations"))
+        start = place_after(places, query.after("automations", list[Text]))
         page = query.page(
             "automations", found[start : start + query.limit + 1], lambda each: [each.pipeline, each.name]
         )

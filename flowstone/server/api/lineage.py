@@ -12,6 +12,7 @@ from flowstone.server.api.paging import place_after
 from flowstone.server.api.reading import Served
 from flowstone.server.api.responses import problems
 from flowstone.wire.lineage import LineageModel, LineageQuery
+from flowstone.wire.model import Text
 from flowstone.wire.paging import Page
 
 __all__ = ["router"]
@@ -32,7 +33,7 @@ def router() -> APIRouter:
             ask = getattr(runtime.lineage, query.direction)
             found = await ask(query.asset, partition=partition, depth=query.depth)
         places = [[each.asset, each.partition_key] for each in found]
-        start = place_after(places, query.after("lineage"))
+        start = place_after(places, query.after("lineage", list[Text | None]))
         page = query.page(
             "lineage", found[start : start + query.limit + 1], lambda each: [each.asset, each.partition_key]
         )

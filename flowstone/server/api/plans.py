@@ -15,7 +15,8 @@ from flowstone.server.access.guard import Operator, Reader
 from flowstone.server.api.paging import gone
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
-from flowstone.wire.paging import Listed
+from flowstone.wire.model import Text
+from flowstone.wire.paging import Count, Listed
 from flowstone.wire.plans import PlanModel, PlanQuery, PlanRequestModel, PlanStartModel
 from flowstone.wire.runs import RunModel
 
@@ -83,7 +84,7 @@ def router() -> APIRouter:
 
 
 def _page(made: Plan, query: Listed) -> PlanModel:
-    place, seen = query.after("plan") or (0, made.digest)
+    place, seen = query.after("plan", tuple[Count, Text]) or (0, made.digest)
     if seen != made.digest:
         raise gone("The plan has other steps by now.")
     steps = made[place : place + query.limit + 1]

@@ -1,4 +1,7 @@
-"""What is read of a request before its parameters: that its address is text, and says each thing once."""
+"""What is read of a request before its parameters: that its address is text, and says each thing once.
+
+The first holds for every address, of pages as well; the second for the API, which leaves nothing out silently.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,30 @@ from starlette.requests import Request
 from flowstone.errors import ArgumentError
 from flowstone.runtime.runtime import Runtime
 
-__all__ = ["PLAIN", "Served", "readable"]
+__all__ = ["PLAIN", "Served", "legible", "readable"]
 
 _REPEATED: Final = frozenset({"kind", "of", "partitions", "status", "tag"})
 """The parameters that may come more than once: each adds to what is asked for."""
 
 
-async def readable(request: Request) -> None:
-    """Refuse an address that is no text, or in which two values compete.
+async def legible(request: Request) -> None:
+    """Refuse an address that is no text.
 
     Raises:
-        ArgumentError: It is so.
+        ArgumentError: It is none.
     """
     query: bytes = request.scope.get("query_string", b"")
     path: bytes = request.scope.get("raw_path") or b""
     for part in (path, query):
         _check(unquote_to_bytes(part))
+
+
+async def readable(request: Request) -> None:
+    """Refuse an address in which two values compete.
+
+    Raises:
+        ArgumentError: There are two.
+    """
     seen: dict[str, None] = {}
     for name, _ in request.query_params.multi_items():
         if name in seen and name not in _REPEATED:

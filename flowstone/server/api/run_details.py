@@ -15,7 +15,7 @@ from flowstone.server.api.responses import problems
 from flowstone.server.api.starting import ONCE, owned_key
 from flowstone.wire.materializations import MaterializationModel
 from flowstone.wire.model import ByModel
-from flowstone.wire.paging import Page
+from flowstone.wire.paging import Count, Page
 from flowstone.wire.run_details import StepQuery, StepsQuery, TimelineModel, TimelineQuery
 from flowstone.wire.runs import RunModel
 
@@ -39,7 +39,7 @@ def _add_steps(routes: APIRouter) -> None:
     ) -> Page[MaterializationModel]:
         # What has ended stays where it is, and more come after it: a place in the list is as good as a name.
         name = f"steps of {run_id}"
-        place = query.after(name) or query.offset
+        place = query.after(name, Count) or query.offset
         found = await runtime.steps(run_id, query.status, limit=query.limit + 1, offset=place)
         page = query.page(name, found, lambda _: place + query.limit)
         return Page(

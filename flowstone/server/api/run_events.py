@@ -13,7 +13,7 @@ from flowstone.server.api.reading import Served
 from flowstone.server.api.responses import problems
 from flowstone.wire.events import EventModel, RunEventsQuery
 from flowstone.wire.items import ItemModel, ItemsQuery
-from flowstone.wire.paging import Page
+from flowstone.wire.paging import Count, Number, Page
 
 __all__ = ["router"]
 
@@ -38,7 +38,7 @@ def _add_events(routes: APIRouter) -> None:
         runtime: Served, _: Reader, run_id: RunId, query: Annotated[RunEventsQuery, Query()]
     ) -> Page[EventModel]:
         name = f"events of {run_id}"
-        place = query.after(name) or query.number
+        place = query.after(name, Number) or query.number
         found = await runtime.recorded_events(run_id, after=place, limit=query.limit + 1)
         page = query.page(name, found, lambda each: each[0])
         return Page(
@@ -54,7 +54,7 @@ def _add_items(routes: APIRouter) -> None:
     ) -> Page[ItemModel]:
         # What has ended stays where it is, as steps do.
         name = f"items of {run_id}"
-        place = query.after(name) or query.offset
+        place = query.after(name, Count) or query.offset
         found = await runtime.items(
             run_id,
             query.asset,

@@ -18,6 +18,7 @@ from flowstone.runs.targets import targets_of
 from flowstone.server.pages.launch_config import config_of, fields_of, typed_in
 from flowstone.server.pages.page import Page
 from flowstone.server.pages.partition_ranges import Reader, example_of, ranges_text
+from flowstone.server.problems import told
 from flowstone.server.views.downstream_of_plan import below
 from flowstone.server.views.partition_shapes import overlaid, shapes_of, under_way
 
@@ -181,7 +182,9 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         return values | {"problem": masked(str(error)), "wrong": f"config.{error.asset}.{error.field}"}
     except PartitionError as error:
         return values | {"problem": masked(str(error)), "wrong": "partitions"}
-    except (FlowstoneError, ValueError) as error:
+    except FlowstoneError as error:
+        return values | {"problem": told(error)}
+    except ValueError as error:
         return values | {"problem": masked(str(error))}
     return values if plan is None else {**values, **await _planned(asked, plan, wanted, reader)}
 

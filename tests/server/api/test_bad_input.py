@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from openapi_spec_validator import validate
 
+from flowstone.errors import StoreUnavailable
+from flowstone.store.protocol import StoreRefused
+from flowstone.wire.approvals import ApprovalsQuery
+from flowstone.wire.assets import AssetsQuery, CurrentQuery, HistoryQuery, PartitionsQuery, RecentQuery
+from flowstone.wire.audit import AuditQuery
+from flowstone.wire.automations import AutomationsQuery
+from flowstone.wire.events import RunEventsQuery
+from flowstone.wire.items import ItemsQuery
+from flowstone.wire.lineage import LineageQuery
+from flowstone.wire.nodes import NodesQuery
+from flowstone.wire.paging import Listed
+from flowstone.wire.plans import PlanQuery
+from flowstone.wire.run_details import StepsQuery
+from flowstone.wire.runs import RunsQuery
+from flowstone.wire.waits import WaitsQuery
 from tests.server.api.shops import shop
+from tests.server.walk import routes_of
 
 
 @pytest.mark.parametrize(
@@ -95,3 +113,116 @@ async def test_the_description_is_valid(visit):
         for name, model in described["components"]["schemas"].items():
             for field, shape in model.get("properties", {}).items():
                 assert shape.get("description"), f"{name}.{field} does not say what it is"
+
+
+PLACES = (
+    None,
+    1,
+    -1,
+    10**30,
+    1.5,
+    "x",
+    "",
+    "\x00",
+    "\ud800",
+    [],
+    [1],
+    [1, 2, 3],
+    {},
+    {"a": 1},
+    True,
+    [None, None],
+)
+MORE_PLACES = (
+    ["a", None],
+    [[], {}],
+    [10**30, "x"],
+    [-5, "x"],
+    ["0", "x"],
+    [1.5, "x"],
+    [5, 13],
+    ["\x00", "\x00"],
+)
+LISTS = (
+    ("runs", RunsQuery, "runs", {}),
+    ("runs/{run}/steps", StepsQuery, "steps of {run}", {}),
+    ("runs/{run}/events", RunEventsQuery, "events of {run}", {}),
+    ("runs/{run}/items", ItemsQuery, "items of {run}", {"asset": "report"}),
+    ("assets", AssetsQuery, "assets", {}),
+    ("assets/visits/current", CurrentQuery, "current of visits", {}),
+    ("assets/visits/recent", RecentQuery, "recent of visits", {}),
+    ("partition-sets/regions", Listed, "keys of regions", {}),
+    ("waits", WaitsQuery, "waits", {}),
+    ("assets/visits/partitions", PartitionsQuery, "partitions of visits", {}),
+    ("assets/visits/history", HistoryQuery, "history of visits", {}),
+    ("plan", PlanQuery, "plan", {"asset": "report"}),
+    ("lineage", LineageQuery, "lineage", {"asset": "report"}),
+    ("approvals", ApprovalsQuery, "approvals", {}),
+    ("audit", AuditQuery, "audit", {}),
+    ("automations", AutomationsQuery, "automations", {}),
+    ("nodes", NodesQuery, "nodes", {}),
+    ("pools", Listed, "pools", {}),
+)
+
+
+async def test_a_cursor_that_somebody_made_is_refused(visit, store_url):
+    """Of the right list, with a place that is none: no list fails for it, or begins where there is nothing."""
+    async with visit(shop(), store=store_url) as visitor:
+        run = await visitor.runtime.submit("report", upstream=True)
+        for path, query, name, filters in LISTS:
+            listed = query(**filters)
+            own = None
+            if path == "plan":
+                own = (await visitor.runtime.plan("report")).digest
+            for place in (*PLACES, *MORE_PLACES, [-5, own], [10**30, own], [1.5, own]):
+                cursor = listed._cursor(name.format(run=run.id), place)
+                address = f"/api/v1/{path.format(run=run.id)}"
+                answer = await visitor.get(address, params={"limit": 1, "cursor": cursor, **filters})
+                assert answer.status_code in {200, 404, 422}, (path, place, answer.text)
+                if not (place is None or place in ("x", "") or isinstance(place, list | int)):
+                    assert answer.json()["type"] == "ArgumentError", (path, place)
+        for place in ([-5, own], [10**30, own], [1.5, own]):
+            cursor = PlanQuery(asset="report")._cursor("plan", place)
+            answer = await visitor.get("/api/v1/plan", params={"asset": "report", "cursor": cursor})
+            assert answer.json()["detail"] == "This is no cursor of this list."
+        await run.cancel()
+
+
+async def test_no_address_with_a_nul_reaches_the_store(visit, store_url):
+    """Neither of the API nor of a page, nor of the stream of one; and no answer says where the store is."""
+    async with visit(shop(), store=store_url) as visitor:
+        paths = {path for method, path in routes_of(visitor.app) if method == "GET" and path != "/static"}
+        assert "/runs/{run_id}" in paths
+        for path in paths:
+            asked = [re.sub(r"\{[^}]*\}", "%00", path)] if "{" in path else []
+            asked.append(re.sub(r"\{[^}]*\}", "x", path) + "?before=%00&tag=%00&step=%00&asset=%00&q=%00")
+            for address in asked:
+                answer = await visitor.get(address)
+                assert answer.status_code == 422, address
+                assert "postgres" not in answer.text
+
+
+async def test_a_form_with_a_nul_is_refused(visit, store_url):
+    """As an address is."""
+    async with visit(shop(), store=store_url) as visitor:
+        for path in ("/launch", "/runs/x/cancel", "/login"):
+            form = {"asset": "visits", "partitions": "\x00", "token": "\x00"}
+            refused = await visitor.post(path, data=form, headers={"Sec-Fetch-Site": "same-origin"})
+            assert (refused.status_code, refused.json()["type"]) == (400, "BadRequest")
+
+
+@pytest.mark.parametrize(("error", "status"), [(StoreUnavailable, 503), (StoreRefused, 500)])
+async def test_nobody_who_asks_is_told_where_the_store_is(visit, monkeypatch, caplog, error, status):
+    """The log says it. What the store refuses for good is not to be asked again."""
+
+    async def runs(*_, **__):
+        raise error("postgres://ada@db.internal/shop does not do this")
+
+    async with visit(shop()) as visitor:
+        monkeypatch.setattr(type(visitor.runtime), "runs", runs)
+        for path in ("/api/v1/runs", "/runs", "/live/runs"):
+            caplog.clear()
+            answer = await visitor.get(path, headers={"Accept": "text/html"})
+            assert answer.status_code == status
+            assert "db.internal" not in answer.text
+            assert "db.internal" in caplog.text
