@@ -174,4 +174,5 @@ def _asked(request: Request, identity: Identity, query: Mapping[str, str] | None
         dict(request.query_params if query is None else query),
         state.timelines,
         state.known,
+        state.options,
     )

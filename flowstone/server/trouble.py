@@ -87,7 +87,9 @@ async def trouble_page(request: Request, status: int, sentence: str) -> HTMLResp
 async def _surroundings(request: Request, identity: Identity) -> dict[str, Any]:
     """What is around every page, as far as it can be read."""
     state = request.app.state
-    asked = Asked(state.runtime, identity, datetime.now(UTC), {}, {}, state.timelines, state.known)
+    asked = Asked(
+        state.runtime, identity, datetime.now(UTC), {}, {}, state.timelines, state.known, state.options
+    )
     try:
         return {**await shell_values(asked), "alone": False}
     except FlowstoneError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import html
 import re
+import sys
+from types import ModuleType
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -179,6 +181,18 @@ async def test_an_asset_without_partitions_has_no_second_question(visit):
         alone = (await visitor.get("/launch?asset=report&upstream=no&refresh=all")).text
         assert "1 step runs" in alone
         assert "flowstone materialize MODULE:PIPELINE report" in alone
+
+
+async def test_the_command_names_the_pipeline_where_a_module_has_it(visit, monkeypatch):
+    """Of pages that are mounted in a service, which was given none on a command line."""
+    pipeline = shop()
+    module = ModuleType("my_service.flows")
+    module.pipeline = pipeline
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    async with visit(pipeline) as visitor:
+        page = (await visitor.get("/launch?asset=report")).text
+        assert "flowstone materialize my_service.flows:pipeline report" in page
+        assert "flowstone materialize my_service.flows:pipeline report" in (await visitor.get("/runs")).text
 
 
 async def test_ten_thousand_partitions_are_chosen_at_once(visit):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from flowstone.cli.commands.worker import Lease, MaxConcurrency, MaxThreads, ShutdownTimeout, given
+from flowstone.cli.default_store import DefaultStore
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target, whole
@@ -18,9 +21,9 @@ from flowstone.cli.serving import serve_node
 from flowstone.cli.serving.http import HOST, PORT, Listening, bind, has_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["serve"]
+__all__ = ["serve", "written"]
 
 
 _Host = Annotated[
@@ -91,22 +94,32 @@ def serve(
             )
         loaded = load(target)
         settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
-        with _listening(
-            screen, host, port, tuple(allow_host or ()), open_on_loopback=open_on_loopback
-        ) as listening:
+        how = {
+            "allowed": tuple(allow_host or ()),
+            "open_on_loopback": open_on_loopback,
+            "targets": {loaded.pipeline.name: loaded.target},
+            "store": written(store),
+        }
+        with _listening(screen, host, port, how) as listening:
             screen.status = run_async(
                 serve_node(screen, loaded, store, settings, automate=automate, listening=listening)
             )
 
 
+def written(store: str) -> str:
+    """The store as it is typed again; a password stays in the environment."""
+    if isinstance(store, DefaultStore):
+        return ""
+    parts = urlsplit(store)
+    return '"$FLOWSTONE_STORE"' if parts.password or "password" in parts.query else quote(store)
+
+
 @contextmanager
-def _listening(
-    screen: Screen, host: str, port: int, allowed: tuple[str, ...], *, open_on_loopback: bool
-) -> Iterator[Listening | None]:
+def _listening(screen: Screen, host: str, port: int, how: Mapping[str, Any]) -> Iterator[Listening | None]:
     """Where it answers requests, taken while the block runs; None without the extra."""
     if not has_server():
         screen.note("There are no web pages: they need `pip install 'flowstone[server]'`.", "yellow")
         yield None
         return
     with bind(host, port) as taken:
-        yield Listening(taken, host, allowed, open_on_loopback)
+        yield Listening(taken, host, **how)

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import importlib.util
 import socket
+from dataclasses import field
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,7 @@ from flowstone.cli.problem import CommandError
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from flowstone.runtime.runtime import Runtime
 
@@ -39,12 +40,16 @@ class Listening:
         host: The address or name that was given.
         allowed: Names by which it may be addressed besides.
         open_on_loopback: Whether who asks from this machine needs no token.
+        targets: By the name of a pipeline, what stands for it on the command line.
+        store: The value of `--store` in commands that pages show; empty where none is needed.
     """
 
     socket: socket.socket
     host: str
     allowed: tuple[str, ...] = ()
     open_on_loopback: bool = True
+    targets: Mapping[str, str] = field(default_factory=dict)
+    store: str = ""
 
     @property
     def url(self) -> str:
@@ -96,7 +101,10 @@ async def serve_http(runtime: Runtime, listening: Listening) -> AsyncIterator[No
     uvicorn = importlib.import_module("uvicorn")
     server_package = importlib.import_module("flowstone.server")
     options = server_package.ServerOptions(
-        open_on_loopback=listening.open_on_loopback, allowed_hosts=(listening.host, *listening.allowed)
+        open_on_loopback=listening.open_on_loopback,
+        allowed_hosts=(listening.host, *listening.allowed),
+        targets=listening.targets,
+        store=listening.store,
     )
     app = server_package.create_app(runtime, options)
     config = uvicorn.Config(

@@ -21,6 +21,7 @@ from flowstone.server.pages.partition_ranges import Reader, example_of, ranges_t
 from flowstone.server.problems import told
 from flowstone.server.views.downstream_of_plan import below
 from flowstone.server.views.partition_shapes import overlaid, shapes_of, under_way
+from flowstone.server.views.typed import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -205,7 +206,7 @@ async def _planned(asked: Asked, plan: Plan, wanted: Wanted, reader: Reader | No
         "lasts": max((each.ends for each in spans), default=0.0) or 1.0,
         "fingerprint": plan.digest,
         "overlaps": await _overlaps(asked.runtime, {each.asset for each in spans}),
-        "command": _command(wanted, reader),
+        "command": _command(asked, wanted, reader),
     }
 
 
@@ -260,15 +261,15 @@ async def _overlaps(runtime: Runtime, assets: set[str]) -> list[RunRecord]:
     return [run for run in runs if not assets.isdisjoint(run.assets)]
 
 
-def _command(wanted: Wanted, reader: Reader | None) -> str:
+def _command(asked: Asked, wanted: Wanted, reader: Reader | None) -> str:
     """The same, as it is typed."""
     verb = "materialize" if reader is None else "backfill"
-    words = [f"flowstone {verb} MODULE:PIPELINE {quote(wanted.asset)}"]
+    words = [typed(asked, verb, wanted.asset)]
     if reader is not None:
         words += _written(wanted.partitions, reader)
     words += ["--upstream"] if wanted.upstream else []
-    typed = (f"{key.removeprefix('config.')}={text}" for key, text in wanted.config.items())
-    words += [f"--config {quote(each)}" for each in typed]
+    configured = (f"{key.removeprefix('config.')}={text}" for key, text in wanted.config.items())
+    words += [f"--config {quote(each)}" for each in configured]
     words += [f"--refresh {wanted.refresh}", f"--max-parallel {wanted.parallel}"]
     return " \\\n  ".join(words)
 

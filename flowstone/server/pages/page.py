@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.runtime import Runtime
     from flowstone.server.access.identity import Identity
     from flowstone.server.known_assets import KnownAssets
+    from flowstone.server.options import ServerOptions
     from flowstone.server.timelines import Timelines
 
 __all__ = ["Act", "Asked", "Page"]
@@ -32,6 +33,7 @@ class Asked:
         query: Those behind the question mark; of each the last.
         timelines: The attempts of runs that somebody looks at.
         known: What is on record of all assets.
+        options: What the server was told.
     """
 
     runtime: Runtime
@@ -41,6 +43,7 @@ class Asked:
     query: Mapping[str, str]
     timelines: Timelines
     known: KnownAssets
+    options: ServerOptions
 
 
 @frozen

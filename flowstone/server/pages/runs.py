@@ -12,6 +12,7 @@ from flowstone.server.views.day_lanes import BACK, axis_of, lanes_of
 from flowstone.server.views.run_list import FILTERS, KINDS, SINCE, STATUSES, read_runs
 from flowstone.server.views.run_origin import Origin, by_hand, origins_of
 from flowstone.server.views.run_progress import progress_of
+from flowstone.server.views.typed import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +68,8 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "older": None if page.before is None else "/runs?" + urlencode({**filters, "before": page.before}),
         "later": bool(query.get("before")),
         "with_filters": _with(filters),
-        "assets": list(runtime.graph.order()),
+        "assets": (names := list(runtime.graph.order())),
+        "command": typed(asked, "materialize", names[-1]) if names and not rows else "",
         "axis": axis_of(asked.now),
         "lanes": lanes_of(recent, automations, asked.now),
         "may": asked.identity.role.may(Role.OPERATE),
