@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from flowstone.errors import FlowstoneError
 from flowstone.runs.access import Role
 from flowstone.runs.targets import targets_label
 from flowstone.server.access.guard import Reader
+from flowstone.server.addresses import partition_path
 from flowstone.server.pages.shell import NAVIGATION
 from flowstone.server.render import ICONS
 
@@ -28,6 +29,9 @@ _SHOWN: Final = 12
 _RUNS: Final = 200
 """So many of the newest runs are looked through."""
 
+_ASSETS: Final = 300
+"""So many assets are asked whether they have a partition."""
+
 _EXACT: Final = -2_000
 _TOGETHER: Final = -1_000
 
@@ -41,14 +45,15 @@ def finder_router() -> APIRouter:
 
     @router.get("/find")
     async def find(request: Request, identity: Reader, q: str = "") -> list[dict[str, str]]:
-        words = q.strip().lower()[:_LONGEST]
+        written = q.strip()[:_LONGEST]
+        words = written.lower()
         runtime: Runtime = request.app.state.runtime
         found = [
             hit
             async for candidates in _candidates(runtime, identity, words)
             for hit in _fitting(words, candidates)
         ]
-        found += [(_EXACT, hit) for hit in _partition(runtime, words)]
+        found += await _partitions(runtime, written) if written else []
         found.sort(key=lambda each: each[0])
         return [hit for _, hit in found[:_SHOWN]]
 
@@ -104,17 +109,19 @@ async def _runs(runtime: Runtime) -> list[dict[str, str]]:
     ]
 
 
-def _partition(runtime: Runtime, words: str) -> list[dict[str, str]]:
-    """`visits[2025-01-15]`, or `visits 2025-01-15`: the partition itself, where there is such an asset."""
+async def _partitions(runtime: Runtime, words: str) -> list[tuple[int, dict[str, str]]]:
+    """`visits[2025-01-15]`, or `visits 2025-01-15`: that one; `2025-01-15` alone: of each asset that has it."""
     name, _, text = words.replace("[", " ", 1).rstrip("]").partition(" ")
-    found = next((asset for asset in runtime.graph.order() if asset.lower() == name), None)
-    if found is None or not text:
-        return []
-    partitions = runtime.graph[found].partitions
-    try:
-        key = None if partitions is None else partitions.parse(text)
-    except FlowstoneError:
-        return []
-    return (
-        [] if key is None else [_hit(step_label(found, text), "partition", f"/assets/{found}/{quote(text)}")]
-    )
+    named = next((asset for asset in runtime.graph.order() if asset.lower() == name.lower()), None)
+    if named is not None and text:
+        return [(_EXACT, hit) async for hit in _having(runtime, [named], text.strip())]
+    partitioned = [asset for asset in runtime.graph.order() if runtime.graph[asset].partitions is not None]
+    return [(_EXACT + 1, hit) async for hit in _having(runtime, partitioned[:_ASSETS], words)]
+
+
+async def _having(runtime: Runtime, assets: Iterable[str], text: str) -> AsyncIterator[dict[str, str]]:
+    for asset in assets:
+        with suppress(FlowstoneError):
+            key = await runtime.partition_key(asset, text)
+            if key is not None and runtime.graph[asset].partitions is not None:
+                yield _hit(step_label(asset, key), "partition", partition_path(asset, key))

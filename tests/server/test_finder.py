@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowstone import DailyPartitions, Pipeline
+from flowstone import DailyPartitions, Pipeline, StaticPartitions
 from flowstone.server.finder import distance
 
 
@@ -17,6 +17,14 @@ def shop() -> Pipeline:
 
     @pipeline.asset(partitions=DailyPartitions("2025-01-01", "2025-01-31"))
     async def revenue() -> int:
+        return 1
+
+    @pipeline.asset(partitions=DailyPartitions("2025-01-01", "2025-03-31"))
+    async def visits() -> int:
+        return 1
+
+    @pipeline.asset(partitions=StaticPartitions(["EU/north", "US"]))
+    async def stock() -> int:
         return 1
 
     @pipeline.asset
@@ -66,6 +74,13 @@ async def test_what_is_found(visit):
         assert (await found(run.id[:12]))[0][1] == f"/runs/{run.id}"
         for words in ("revenue[2025-01-07]", "revenue 2025-01-07", "Revenue[2025-01-07"):
             assert (await found(words))[0] == ("revenue[2025-01-07]", "/assets/revenue/2025-01-07")
+        assert (await found("stock[EU/north]"))[0] == ("stock[EU/north]", "/assets/stock/EU/north")
+        assert (await found("US"))[0] == ("stock[US]", "/assets/stock/US")
+        assert (await found("2025-01-07"))[:2] == [
+            ("revenue[2025-01-07]", "/assets/revenue/2025-01-07"),
+            ("visits[2025-01-07]", "/assets/visits/2025-01-07"),
+        ]
+        assert (await found("2025-03-07"))[0] == ("visits[2025-03-07]", "/assets/visits/2025-03-07")
         assert await found("revenue[2024-01-07]") == []
         assert len(await found("")) >= 8
 

@@ -23,6 +23,8 @@ from flowstone.cli.serving.http import HOST, PORT, Listening, bind, has_server
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from flowstone.cli.loading import Loaded
+
 __all__ = ["serve", "written"]
 
 
@@ -97,13 +99,17 @@ def serve(
         how = {
             "allowed": tuple(allow_host or ()),
             "open_on_loopback": open_on_loopback,
-            "targets": {loaded.pipeline.name: loaded.target},
-            "store": written(store),
+            **_typed(loaded, store),
         }
         with _listening(screen, host, port, how) as listening:
             screen.status = run_async(
                 serve_node(screen, loaded, store, settings, automate=automate, listening=listening)
             )
+
+
+def _typed(loaded: Loaded, store: str) -> dict[str, Any]:
+    """What pages show of how it was started."""
+    return {"targets": {loaded.pipeline.name: loaded.target}, "store": written(store)}
 
 
 def written(store: str) -> str:

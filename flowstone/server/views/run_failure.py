@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowstone.counting import count
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
-from flowstone.server.render import ICONS
+from flowstone.server.render import ICONS, shortened
 from flowstone.server.run_steps import step_text
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _cause(root: Materialization) -> Link:
     failure = root.failure
     assert failure is not None
     steps = [(step_text(root.asset, root.partition_key), root.name)]
-    first = failure.message.partition("\n")[0][:300]
+    first = shortened(failure.message.partition("\n")[0], 300)
     if root.status is Status.SKIPPED:
         return Link("skipd", steps, f" was skipped: {first}")
     tries = f", {count(root.attempt, 'attempt')}" if root.attempt > 1 else ""
