@@ -21,7 +21,7 @@ from flowstone.cli.serving import serve_node
 from flowstone.cli.serving.http import HOST, PORT, Listening, bind, has_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from flowstone.cli.loading import Loaded
 
@@ -96,20 +96,23 @@ def serve(
             )
         loaded = load(target)
         settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
-        how = {
-            "allowed": tuple(allow_host or ()),
-            "open_on_loopback": open_on_loopback,
-            **_typed(loaded, store),
-        }
+        how = _how(loaded, store, allow_host, open_on_loopback=open_on_loopback)
         with _listening(screen, host, port, how) as listening:
             screen.status = run_async(
                 serve_node(screen, loaded, store, settings, automate=automate, listening=listening)
             )
 
 
-def _typed(loaded: Loaded, store: str) -> dict[str, Any]:
-    """What pages show of how it was started."""
-    return {"targets": {loaded.pipeline.name: loaded.target}, "store": written(store)}
+def _how(
+    loaded: Loaded, store: str, allow_host: Iterable[str] | None, *, open_on_loopback: bool
+) -> dict[str, Any]:
+    """How it listens, and what its pages show of how it was started."""
+    return {
+        "allowed": tuple(allow_host or ()),
+        "open_on_loopback": open_on_loopback,
+        "targets": {loaded.pipeline.name: loaded.target},
+        "store": written(store),
+    }
 
 
 def written(store: str) -> str:
