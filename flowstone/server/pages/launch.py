@@ -206,7 +206,7 @@ async def _planned(asked: Asked, plan: Plan, wanted: Wanted, reader: Reader | No
         "lasts": max((each.ends for each in spans), default=0.0) or 1.0,
         "fingerprint": plan.digest,
         "overlaps": await _overlaps(asked.runtime, {each.asset for each in spans}),
-        "command": _command(asked, wanted, reader),
+        "command": _command(asked, wanted, spans[-1].asset, reader),
     }
 
 
@@ -261,10 +261,10 @@ async def _overlaps(runtime: Runtime, assets: set[str]) -> list[RunRecord]:
     return [run for run in runs if not assets.isdisjoint(run.assets)]
 
 
-def _command(asked: Asked, wanted: Wanted, reader: Reader | None) -> str:
+def _command(asked: Asked, wanted: Wanted, target: str, reader: Reader | None) -> str:
     """The same, as it is typed."""
     verb = "materialize" if reader is None else "backfill"
-    words = [typed(asked, verb, wanted.asset)]
+    words = [typed(asked, verb, wanted.asset, target)]
     if reader is not None:
         words += _written(wanted.partitions, reader)
     words += ["--upstream"] if wanted.upstream else []

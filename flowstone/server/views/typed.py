@@ -17,17 +17,18 @@ __all__ = ["typed"]
 _MAIN: Final = "__main__"
 
 
-def typed(asked: Asked, verb: str, asset: str) -> str:
+def typed(asked: Asked, verb: str, what: str, asset: str) -> str:
     """`flowstone VERB MODULE:PIPELINE ASSET`, with a store that is not the default one.
 
     Args:
         asked: What somebody asks for.
         verb: The command.
-        asset: The asset's name; one of the runtime.
+        what: The asset, or a selection of assets.
+        asset: The name of one of them, which the runtime has.
     """
     named = asked.options.targets.get(asked.runtime.pipeline_of(asset))
     target = named or _found(asked.runtime.graph[asset]) or "MODULE:PIPELINE"
-    words = ["flowstone", verb, quote(target), quote(asset)]
+    words = ["flowstone", verb, quote(target), quote(what)]
     if asked.options.store:
         words += ["--store", asked.options.store]
     return " ".join(words)
