@@ -84,6 +84,8 @@ class Renderer:
         self._environment.globals.update(
             step=step_label,
             words=WORDS,
+            value_words=VALUE_WORDS,
+            kinds=KINDS,
             icons=ICONS,
             at_partition=partition_path,
             partition_text=partition_text,
@@ -142,7 +144,17 @@ WORDS: Final[Mapping[str, str]] = {
     "reused": "reused",
     "pause": "paused",
 }
-"""The word of each shape: a state is never colour alone."""
+"""The word of each shape, of steps, attempts and runs: a state is never colour alone."""
+
+VALUE_WORDS: Final[Mapping[str, str]] = {**WORDS, "ok": "current"}
+"""The same of values, and of partitions and assets that have them: a step has succeeded, its value is current."""
+
+KINDS: Final[Mapping[str, str]] = {
+    "materialize": "materialize",
+    "materialize_all": "materialize with upstream",
+    "backfill": "backfill",
+}
+"""What each kind of run is called."""
 
 ICONS: Final[Mapping[str, str]] = {
     "never": "never",
@@ -178,10 +190,12 @@ def shortened(text: str, most: int) -> str:
 
 
 def lasted(seconds: float | None) -> str:
-    """`12 ms`, `0.4 s`, `36 s`, `2 min 10 s`, `3 h 5 min`, `6 d 4 h`; a dash where it is not known."""
+    """`<1 ms`, `12 ms`, `0.4 s`, `36 s`, `2 min 10 s`, `3 h 5 min`, `6 d 4 h`; a dash where it is not known."""
     if seconds is None:
         return _UNKNOWN
-    if 0 < seconds < 0.0995:
+    if seconds < 0.0005:
+        return "<1 ms"
+    if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"

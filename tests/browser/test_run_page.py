@@ -56,6 +56,8 @@ async def test_what_failed_is_read_retried_and_seen_to_succeed(site):
         await page.locator("#failure h2", has_text="raw failed").wait_for()
         await page.locator("#failure .tb", has_text="in raw").first.wait_for()
         await page.locator(".logs", has_text="reads the file").wait_for()
+        await page.locator("[data-attempts]", has_text="1 attempt").wait_for()
+        assert await page.locator("[data-attempts]").text_content() == "1 attempt"
         await page.get_by_role("link", name="raw", exact=True).first.click()
         await page.wait_for_url("**?step=raw")
         world.broken = False
@@ -114,7 +116,7 @@ async def test_a_bar_leads_to_its_step(site):
     async with site(shop(world)) as visited:
         run = await visited.runtime.submit_backfill("many", max_parallel=2)
         page = await visited.open(f"/runs/{run.id}?log=run")
-        await page.wait_for_function("document.querySelector('[data-attempts]').textContent === '3'")
+        await page.locator("[data-attempts]", has_text="3 attempts").wait_for()
         box = await page.locator("#gantt").bounding_box()
         await page.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + 33)
         await page.wait_for_url("**step=many**")

@@ -71,5 +71,5 @@ async def test_from_what_failed_to_all_is_well(page):
     await page.get_by_text("All is well").first.wait_for()
     row = page.get_by_role("row", name="delays")
     await row.get_by_text("365/365").wait_for()
-    await row.get_by_text("complete").wait_for()
-    await page.get_by_role("row", name="report").get_by_text("made").wait_for()
+    await row.get_by_text("current").wait_for()
+    await page.get_by_role("row", name="report").get_by_text("current").wait_for()

@@ -35,6 +35,9 @@ __all__ = ["PAGE"]
 _ROWS: Final = 50
 _ITEMS: Final = 20
 _ACTS: Final = 20
+_FAILED_FIRST: Final = 10
+"""So many of the steps that failed are at the top of the table."""
+
 _ENDINGS: Final = (Status.SUCCEEDED, Status.REUSED, Status.FAILED, Status.SKIPPED, Status.CANCELLED)
 
 
@@ -61,7 +64,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         wanted = (asset, partition, None if panel is None else panel.attempt or None)
     log = await _log(asked, run_id, wanted, panel)
     shown, offset = asked.query.get("status", ""), _number(asked.query.get("from", "0"))
-    undone = sum(record.counts.get(status.value, 0) for status in (Status.FAILED, Status.SKIPPED))
+    undone = _undone(record)
     return {
         "run": record,
         "progress": progress_of(record, running, asked.now),
@@ -126,6 +129,14 @@ async def _chosen(asked: Asked, record: RunRecord) -> tuple[Materialization | No
     return None, "", None
 
 
+def _undone(record: RunRecord) -> int:
+    """The steps that a retry computes, as far as they have values to be reused."""
+    unmade = (Status.FAILED, Status.SKIPPED, Status.CANCELLED)
+    undone = sum(record.counts.get(status.value, 0) for status in unmade)
+    begun = sum(record.counts.values())
+    return undone + (max(0, record.total - begun) if record.status is Status.CANCELLED else 0)
+
+
 def _text(chosen: Materialization | None, asked: str) -> str:
     return asked if chosen is None else step_text(chosen.asset, chosen.partition_key)
 
@@ -167,7 +178,12 @@ async def _rows(
     status = shown if shown in _ENDINGS else None
     if shown and status is None:
         return []
-    steps = await asked.runtime.steps(record.id, status, limit=_ROWS, offset=offset)
+    steps = list(await asked.runtime.steps(record.id, status, limit=_ROWS, offset=offset))
+    if status is None and not offset and record.counts.get(Status.FAILED.value):
+        # What somebody looks for comes first; all others in the order in which they ended.
+        failed = await asked.runtime.steps(record.id, Status.FAILED, limit=_FAILED_FIRST)
+        named = {step.name for step in failed}
+        steps = [*failed, *(step for step in steps if step.name not in named)]
     return [_row(step) for step in steps]
 
 

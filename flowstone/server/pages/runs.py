@@ -9,7 +9,7 @@ from flowstone.frozen import frozen
 from flowstone.runs.access import Role
 from flowstone.server.pages.page import Page
 from flowstone.server.views.day_lanes import BACK, axis_of, lanes_of
-from flowstone.server.views.run_list import FILTERS, KINDS, SINCE, STATUSES, read_runs
+from flowstone.server.views.run_list import FILTERS, SINCE, STATUSES, read_runs
 from flowstone.server.views.run_origin import Origin, by_hand, origins_of
 from flowstone.server.views.run_progress import progress_of
 from flowstone.server.views.typed import typed
@@ -62,14 +62,13 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "rows": rows,
         "filters": filters,
         "statuses": [each.value for each in STATUSES],
-        "kinds": KINDS,
         "sinces": tuple(SINCE),
         "under_way": len(under_way.runs),
         "older": None if page.before is None else "/runs?" + urlencode({**filters, "before": page.before}),
         "later": bool(query.get("before")),
         "with_filters": _with(filters),
         "assets": (names := list(runtime.graph.order())),
-        "command": typed(asked, "materialize", names[-1]) if names and not rows else "",
+        "command": typed(asked, "materialize", names[-1], names[-1]) if names and not rows else "",
         "axis": axis_of(asked.now),
         "lanes": lanes_of(recent, automations, asked.now),
         "may": asked.identity.role.may(Role.OPERATE),

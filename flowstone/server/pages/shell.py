@@ -47,7 +47,7 @@ NAVIGATION: Final[tuple[Entry, ...]] = (
 )
 
 KEYS: Final[tuple[tuple[str, str], ...]] = (
-    ("⌘ K", "Find or do"),
+    ("Ctrl K", "Find or do"),
     ("?", "These keys"),
     *((f"g {entry.key}", entry.title) for entry in NAVIGATION),
     ("j k", "Next, previous row"),

@@ -31,6 +31,9 @@ const FS = window.FS = {
   icon: name => `<svg class="i ${name}" viewBox="0 0 16 16" aria-hidden="true"><use href="#${name}"/></svg>`,
 };
 
+// The key beside which the others are pressed has a name of its own where there is an Apple on it.
+if (/Mac|iP(hone|ad)/.test(navigator.platform)) for (const each of $$("[data-mod]")) each.textContent = each.textContent.replace(/Ctrl ?/, "⌘");
+
 // Whatever changes something carries the word that only a page of ours knows: htmx and forms.
 const csrf = () => $("meta[name=csrf]").content;
 document.addEventListener("htmx:config:request", e => { const asked = e.detail.ctx.request; if (asked.method !== "GET") asked.headers["X-CSRF-Token"] = csrf(); });

@@ -19,7 +19,7 @@ function take(told) {
   else for (const [n, ...bar] of told.bars) { bars.set(n, bar); detail?.set(n, bar); }
   if (head && told.version < head.version) return;
   head = { merged: head?.merged, ...told, at: performance.now() - told.now };
-  for (const e of $$("[data-attempts]")) e.textContent = head.attempts.toLocaleString("en");
+  for (const e of $$("[data-attempts]")) e.textContent = head.attempts === 1 ? "1 attempt" : head.attempts.toLocaleString("en") + " attempts";
   lay(); again(); look();
 }
 const now = () => head.end ?? performance.now() - head.at;
@@ -89,10 +89,13 @@ const again = draw(canvas, (g, W, H) => {
     if (shape === "cancel") g.fillRect(x, y + thin / 2 - 1, w, 2);
     else if (w < 3 || thin < 6) g.fillRect(x, y, w, thin);
     else { g.beginPath(); g.roundRect(x, y, w, thin, 2); g.fill(); }
-    if (shape === "run") { g.fillStyle = C("surface"); colourNow = ""; for (let k = x + 3; k < x + w - 3; k += 6) g.fillRect(k, y + thin / 2 - .75, 3, 1.5); }
-    if (shape === "fail" && thin > 6) { g.strokeStyle = C("surface"); g.lineWidth = 1.3; const m = x + w / 2, q = Math.min(2.6, w / 3), c = y + thin / 2; g.beginPath(); g.moveTo(m - q, c - q); g.lineTo(m + q, c + q); g.moveTo(m + q, c - q); g.lineTo(m - q, c + q); g.stroke(); }
+    const named = w > 90 && thin > 8 && (bar[COUNT] > 1 ? bar[COUNT] + " attempts" : bar[LABEL]);
+    if (named) g.font = "500 9px " + font;
+    const free = named ? x + 8 + Math.min(g.measureText(named).width, w - 30) : x;  // What is drawn in a bar begins behind its name.
+    if (shape === "run") { g.fillStyle = C("surface"); colourNow = ""; for (let k = free + 3; k < x + w - 3; k += 6) g.fillRect(k, y + thin / 2 - .75, 3, 1.5); }
+    if (shape === "fail" && thin > 6) { g.strokeStyle = C("surface"); g.lineWidth = 1.3; const m = named ? x + w - 8 : x + w / 2, q = Math.min(2.6, w / 3), c = y + thin / 2; g.beginPath(); g.moveTo(m - q, c - q); g.lineTo(m + q, c + q); g.moveTo(m + q, c - q); g.lineTo(m - q, c + q); g.stroke(); }
     if (bar[WAIT]) { g.strokeStyle = C("fail"); g.lineWidth = 1.3; g.setLineDash([1.5, 2.5]); g.beginPath(); g.moveTo(x + w + 1, y + thin / 2); g.lineTo(X(end + bar[WAIT]) - 1, y + thin / 2); g.stroke(); g.setLineDash([]); }
-    if (w > 90 && thin > 8) { g.save(); g.beginPath(); g.rect(x, y, w, thin); g.clip(); g.fillStyle = C("surface"); colourNow = ""; g.font = "500 9px " + font; g.fillText(bar[COUNT] > 1 ? bar[COUNT] + " attempts" : bar[LABEL], x + 4, y + thin / 2 + .5); g.restore(); }
+    if (named) { g.save(); g.beginPath(); g.rect(x, y, Math.min(w, free - x + (shape === "run" || shape === "fail" ? 0 : w)), thin); g.clip(); g.fillStyle = C("surface"); colourNow = ""; g.fillText(named, x + 4, y + thin / 2 + .5); g.restore(); }
     const chosen = picked && bar[COUNT] === 1 && same(bar, picked) && (!attempt || bar[ATTEMPT] === attempt);
     if (chosen || bar === hover) { g.strokeStyle = C(chosen ? "accent" : "ink"); g.lineWidth = 1.75; g.beginPath(); g.roundRect(x - 2, y - 2, w + 4, thin + 4, 3); g.stroke(); }
   }

@@ -106,4 +106,4 @@ def _loudest(
         return "never", words if counts else "no partitions yet", ""
     if by_choice:
         return "ok", f"{count(by_choice, unit)} skipped by choice" if several else "skipped by choice", ""
-    return "ok", "fresh" if asset.freshness is not None else ("complete" if several else "made"), ""
+    return "ok", "current", ""
