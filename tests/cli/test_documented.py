@@ -48,6 +48,13 @@ def test_every_command_is_on_the_page(name):
     assert 10 < len(summary) < 70
 
 
+def test_every_command_is_in_the_table_at_the_top():
+    """So that one who looks for it finds it."""
+    table = PAGE[: PAGE.index("\n## ")]
+    rows = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    assert [name for name in COMMANDS if not re.search(rf"(flowstone |`){name}\b", rows)] == []
+
+
 @pytest.mark.parametrize("option", sorted({option for name in COMMANDS for option in options(name)}))
 def test_every_option_is_on_the_page(option):
     """No option is a secret."""

@@ -442,7 +442,6 @@ def test_serve_with_nothing_but_a_pipeline(cli, monkeypatch):
     [
         (["worker", "shop.py", "--store", "file://x"], "file://x is not shared by processes"),
         (["worker", "shop.py", "--store", "memory://"], "memory:// is not shared by processes"),
-        (["serve", "shop.py", "--store", "memory://"], "Nobody could give work"),
         (["materialize", "shop.py", "orders", "--submit"], "no other process can take a run"),
         (
             ["backfill", "shop.py", "visits", "--submit", "--store", "memory://"],

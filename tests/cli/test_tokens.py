@@ -31,6 +31,19 @@ def test_a_token_is_shown_once(cli, tmp_path):
     assert secret not in (tmp_path / "runs" / "journal.jsonl").read_text()
 
 
+def test_what_cannot_be_made_is_said_as_it_was_written(cli):
+    """An empty name is none, and an end that has been is named by its option."""
+    for command in ("create", "revoke"):
+        role = ("--role", "read") if command == "create" else ()
+        refused = cli("token", command, *role, "--name", "", *STORE)
+        assert refused.status != 0
+        assert "None" not in refused.stderr
+    over = cli("token", "create", "--role", "read", "--name", "ada", "--expires", "2020-01-01", *STORE)
+    assert (over.status, "expires=" in over.stderr) == (2, False)
+    assert "--expires 2020-01-01 is over already" in over.stderr
+    assert "No tokens" in cli("token", "list", *STORE).stderr
+
+
 def test_for_programs(cli):
     """Documents, with instants."""
     made = cli("token", "create", "ada", "--role", "read", "--expires", "90d", *STORE, "--json").document
@@ -119,7 +132,10 @@ def test_a_server_asks_for_tokens(tmp_path, cli):
         local = f"127.0.0.1:{urlsplit(url).port}"
         status, made = ask(url, "POST", "/api/v1/tokens", host=local, body={"name": "ada", "role": "read"})
         assert status == 201
-        assert ask(url, "GET", "/api/v1/assets", host="flow.example.com")[0] == 401
+        status, refused = ask(url, "GET", "/api/v1/assets", host="flow.example.com")
+        assert (status, "This needs a token" in refused["detail"]) == (401, True)
+        status, refused = ask(url, "GET", "/api/v1/assets", host="flow.example.com", token="fst_wrong")
+        assert (status, "This token is worth nothing" in refused["detail"]) == (401, True)
         assert ask(url, "GET", "/api/v1/assets", host="flow.example.com", token=made["token"])[0] == 200
         assert ask(url, "GET", "/api/v1/tokens", host=local, token=made["token"])[0] == 403
         assert ask(url, "GET", "/api/v1/assets", host="evil.example", token=made["token"])[0] == 400

@@ -85,15 +85,7 @@ def serve(
 ) -> None:
     """Run what is submitted and scheduled until told to stop."""
     with Screen(json=json, debug=debug, log_level=log_level) as screen:
-        if not remembers(store):
-            raise CommandError(
-                f"Nobody could give work to a node with {shown(store)}.",
-                "Name a database with --store, such as embedded://.flowstone/pg.",
-            )
-        if not shares(store):
-            screen.note(
-                f"Other processes cannot submit to {shown(store)}: one at a time can hold it.", "yellow"
-            )
+        _remark(screen, store)
         loaded = load(target)
         settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
         how = _how(loaded, store, allow_host, open_on_loopback=open_on_loopback)
@@ -101,6 +93,24 @@ def serve(
             screen.status = run_async(
                 serve_node(screen, loaded, store, settings, automate=automate, listening=listening)
             )
+
+
+def _remark(screen: Screen, store: str) -> None:
+    """Say who can give work to the node, where not every process can."""
+    if remembers(store):
+        if not shares(store):
+            said = f"Other processes cannot submit to {shown(store)}: one at a time can hold it."
+            screen.note(said, "yellow")
+    elif has_server():
+        screen.note(
+            f"Only its pages and its API can give it work: {shown(store)} ends with this command.", "yellow"
+        )
+    else:
+        raise CommandError(
+            f"Nobody could give work to a node with {shown(store)}.",
+            "Name a database with --store, such as embedded://.flowstone/pg, or install its pages: "
+            "`pip install 'flowstone[server]'`.",
+        )
 
 
 def _how(

@@ -82,11 +82,11 @@ def token(
     with Screen(json=json, debug=debug) as screen:
         if action == "create" and role is not None and (name is None) != (named is None):
             end = None if expires is None else _end(expires)
-            run_async(_create(screen, store, str(named or name), role, end))
+            run_async(_create(screen, store, str(name if named is None else named), role, end))
         elif action == "list" and (name, role, named, expires) == (None,) * 4:
             run_async(_list(screen, store))
         elif action == "revoke" and (role, expires) == (None, None) and (name is None) != (named is None):
-            run_async(_revoke(screen, store, str(name or named)))
+            run_async(_revoke(screen, store, str(named if name is None else name)))
         else:
             raise CommandError(
                 f"`token {action}` takes {_TAKES[action]}.", f"Write `flowstone token {_FORMS[action]}`."
@@ -115,7 +115,12 @@ def _end(text: str) -> datetime | timedelta:
         raise CommandError(
             f"--expires {one_line(text)} is no time.", "Write 90d, 12h or 30m, or a date such as 2030-01-31."
         ) from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    if at <= datetime.now(UTC):
+        raise CommandError(
+            f"--expires {one_line(text)} is over already.", "Write an instant to come, or how long: 90d."
+        )
+    return at
 
 
 async def _create(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib
 import importlib.util
 import socket
@@ -84,8 +85,7 @@ def bind(host: str, port: int) -> socket.socket:
         taken.close()
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise CommandError(
-            f"{_address(host, port)} cannot be opened: {reason}.",
-            f"See who has it with `ss -ltnp 'sport = :{port}'`, or take a free port with --port 0.",
+            f"{_address(host, port)} cannot be opened: {reason}.", _instead(error, port)
         ) from None
     taken.setblocking(False)
     return taken
@@ -93,6 +93,17 @@ def bind(host: str, port: int) -> socket.socket:
 
 def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _instead(error: Exception, port: int) -> str:
+    """What to do about an address that is not to be had."""
+    match getattr(error, "errno", None):
+        case errno.EADDRINUSE:
+            return f"See who has it with `ss -ltnp 'sport = :{port}'`, or take a free port with --port 0."
+        case errno.EACCES:
+            return "A port below 1024 takes rights of its own: take a higher one with --port."
+        case _:
+            return "It is no address of this machine: 127.0.0.1 is for itself alone, 0.0.0.0 for all its networks."
 
 
 @contextlib.asynccontextmanager

@@ -20,13 +20,20 @@ __all__ = ["Admin", "Operator", "Reader", "Unknown", "needs"]
 
 
 class Unknown(HTTPException):
-    """Nobody says who asks, or by what is worth nothing."""
+    """Nobody says who asks, or by what is worth nothing.
 
-    def __init__(self) -> None:
+    Args:
+        tried: Whether a token was shown.
+    """
+
+    def __init__(self, *, tried: bool) -> None:
+        why = (
+            "This token is worth nothing: it is unknown, revoked or over; `flowstone token list` has all."
+            if tried
+            else "This needs a token: send `Authorization: Bearer TOKEN`; `flowstone token create` makes one."
+        )
         super().__init__(
-            401,
-            "This needs a token: send `Authorization: Bearer TOKEN`; `flowstone token create` makes one.",
-            {"WWW-Authenticate": "Bearer"},
+            401, why, {"WWW-Authenticate": 'Bearer error="invalid_token"' if tried else "Bearer"}
         )
 
 
@@ -37,7 +44,7 @@ def needs(role: Role) -> Callable[..., Any]:
         visit = visit_of(request)
         identity = await visit.identity()
         if identity is None:
-            raise Unknown
+            raise Unknown(tried="authorization" in request.headers)
         if not identity.role.may(role):
             raise HTTPException(
                 403, f"The token {identity.name!r} may {identity.role}; this needs one that may {role}."
