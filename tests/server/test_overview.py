@@ -98,14 +98,14 @@ async def test_all_is_not_well_while_what_a_failure_held_up_is_not_made(visit):
         assert "revenue: 1 day still to be made" in mended
         assert "Skipped because orders[2025-01-02] had no value." in mended
         assert 'href="/launch?asset=revenue&amp;partitions=2025-01-02"' in mended
-        assert word_of(mended, "orders") == ("ok", "complete")
+        assert word_of(mended, "orders") == ("ok", "current")
         assert word_of(mended, "revenue") == ("skipd", "1 day skipped")
         assert word_of(mended, "month") == ("skipd", "skipped")
 
         await visitor.runtime.materialize_all("month", refresh="stale")
         well = (await visitor.get("/")).text
         assert "All is well." in well
-        assert word_of(well, "revenue") == ("ok", "complete")
+        assert word_of(well, "revenue") == ("ok", "current")
 
 
 async def test_what_is_missing_or_left_out_by_choice_is_told_apart(visit):
