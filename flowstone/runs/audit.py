@@ -146,7 +146,7 @@ class AuditEntry:
 def details_text(entry: AuditEntry) -> str:
     """The details of an entry, as people say them; empty if there are none."""
     said = entry.details
-    parts = [str(said["kind"])] if "kind" in said else []
+    parts = [str(said["kind"]).replace("_", " ")] if "kind" in said else []
     if "partitions" in said:
         parts.append(count(said["partitions"], "partition"))
     if "span" in said:

@@ -151,7 +151,7 @@ VALUE_WORDS: Final[Mapping[str, str]] = {**WORDS, "ok": "current"}
 
 KINDS: Final[Mapping[str, str]] = {
     "materialize": "materialize",
-    "materialize_all": "materialize with upstream",
+    "materialize_all": "materialize all",
     "backfill": "backfill",
 }
 """What each kind of run is called."""

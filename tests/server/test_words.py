@@ -57,10 +57,10 @@ async def test_a_run_has_a_kind_that_can_be_read(visit):
     """No name of the code, where it is listed, filtered and shown."""
     async with visit(shop()) as visitor:
         result = await visitor.runtime.materialize_all("alone")
-        for path in ("/", "/runs", f"/runs/{result.run_id}"):
+        for path in ("/", "/runs", f"/runs/{result.run_id}", "/audit"):
             page = (await visitor.get(path)).text
             assert "materialize_all" not in page.replace('value="materialize_all"', "")
-        assert "materialize with upstream" in (await visitor.get("/runs")).text
+        assert "materialize all" in (await visitor.get("/runs")).text
 
 
 async def test_what_failed_is_at_the_top_of_the_steps(visit):
