@@ -76,6 +76,31 @@ async def test_what_failed_is_at_the_top_of_the_steps(visit):
         assert 'aria-label="Steps by state"' in steps
 
 
+async def test_what_runs_is_not_drawn_as_done(visit):
+    """A thin line where a step that has ended has a bar."""
+    held = asyncio.Event()
+    async with visit(shop(held)) as visitor:
+        run = await visitor.runtime.submit("alone")
+        async for event in run.events():
+            if event.kind == "step.started":
+                break
+        page = (await visitor.get("/")).text
+        assert '<rect class="f-run" x="0" y="2.2" height="1.600" width="1"/>' in page
+        assert '<rect class="f-run" x="0" y="0" height="6"' not in page
+        held.set()
+        async for _ in run.events():
+            pass
+
+
+async def test_a_button_that_shows_a_plan_first_says_so(visit):
+    """Of what failed, on the overview: it starts nothing."""
+    async with visit(shop(asyncio.Event())) as visitor:
+        run = await visitor.runtime.submit_backfill("daily")
+        async for _ in run.events():
+            pass
+        assert ">Retry…</a>" in (await visitor.get("/")).text
+
+
 async def test_a_cancelled_run_says_how_much_is_redone(visit):
     """As many as its retry plans."""
     async with visit(shop(asyncio.Event())) as visitor:
