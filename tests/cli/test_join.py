@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from flowstone import Pipeline, Runtime
 from flowstone.cli.cancel_reason import cancel_words
+from flowstone.runs.events import RunCancelRequested
 
 
 def test_a_command_joins(shop, cli):
@@ -33,7 +35,8 @@ def test_what_is_under_way_is_not_submitted_again(shop, cli, database):
 )
 def test_reasons_are_told_in_words(reason, words):
     """Those that are not ours as they are, in one line."""
-    assert cancel_words(reason).replace("\\n", " ") == words
+    event = RunCancelRequested(datetime.now(UTC), "1", "total", reason)
+    assert cancel_words(event).replace("\\n", " ") == words
 
 
 def test_a_cancelled_run_says_why(tmp_path, monkeypatch, cli):
