@@ -14,7 +14,9 @@ from typing import Final
 
 __all__ = [
     "LONGEST_NAME",
+    "LONGEST_TAGS",
     "MOST_PRIORITY",
+    "are_short",
     "are_texts",
     "is_instant",
     "is_name",
@@ -27,6 +29,9 @@ __all__ = [
 
 LONGEST_NAME: Final = 200
 """Characters of a name, and of the key of a run: a database has both in indexes."""
+
+LONGEST_TAGS: Final = 8 * 1024
+"""Bytes of the tags of a run, names and values together: every list of runs has them."""
 
 MOST_PRIORITY: Final = 2**31 - 1
 """Of a run: what a column of a database holds."""
@@ -64,6 +69,13 @@ def are_texts(value: object) -> bool:
     return isinstance(value, Mapping) and all(
         isinstance(key, str) and isinstance(each, str) for key, each in value.items()
     )
+
+
+def are_short(tags: Mapping[str, str]) -> bool:
+    """Whether a run may have these tags: names of at most 200 characters, and in all what a list can show."""
+    if any(len(name) > LONGEST_NAME for name in tags):
+        return False
+    return sum(len(text.encode(errors="replace")) for tag in tags.items() for text in tag) <= LONGEST_TAGS
 
 
 def is_number(value: object, *, at_least: float = -math.inf, at_most: float = math.inf) -> bool:

@@ -49,19 +49,21 @@ async def _log_in(request: Request) -> Response:
     visit, form = visit_of(request), await form_of(request)
     await visit.identity()
     await prove(request, visit.secret)
-    seconds = request.app.state.attempts.wait(address_of(request))
-    if seconds:
-        page = _page(
-            request,
-            form.get("next", ""),
-            f"Too many tries to log in. Wait {count(seconds, 'second')} and try again.",
-            429,
-        )
-        page.headers["Retry-After"] = str(seconds)
-        return page
-    if not await visit.log_in(form.get("token", "").strip()):
-        return _page(request, form.get("next", ""), "This is no token, or it is over or was revoked.", 401)
-    return RedirectResponse(prefix_of(request) + _own_path(form.get("next", "")), 303)
+    attempts, address = request.app.state.attempts, address_of(request)
+    if seconds := attempts.wait(address):
+        return _too_often(request, form.get("next", ""), seconds)
+    if await visit.log_in(form.get("token", "").strip()):
+        return RedirectResponse(prefix_of(request) + _own_path(form.get("next", "")), 303)
+    if seconds := attempts.failed(address):
+        return _too_often(request, form.get("next", ""), seconds)
+    return _page(request, form.get("next", ""), "This is no token, or it is over or was revoked.", 401)
+
+
+def _too_often(request: Request, asked: str, seconds: int) -> HTMLResponse:
+    words = f"Too many tries to log in. Wait {count(seconds, 'second')} and try again."
+    page = _page(request, asked, words, 429)
+    page.headers["Retry-After"] = str(seconds)
+    return page
 
 
 async def _log_out(request: Request, _: Reader) -> RedirectResponse:

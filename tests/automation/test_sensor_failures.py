@@ -74,6 +74,7 @@ GARBAGE = [
     lambda: RunRequest("letter", partition="a", priority=True),
     lambda: RunRequest("letter", partition="a", tags=7),
     lambda: RunRequest("letter", partition="a", tags={"a": 1}),
+    lambda: RunRequest("letter", partition="a", tags={"a": "x" * 9_000}),
     lambda: RunRequest("letter", partition="a", tags=Hostile()),
 ]
 

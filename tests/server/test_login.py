@@ -200,16 +200,35 @@ async def test_who_tries_too_often_waits(visit):
         assert (await log_in(visitor, token)).status_code == 303
 
 
-def test_tries_are_counted_of_each_address_and_of_all():
-    """However many addresses somebody has, what is remembered is bounded."""
+def test_failures_are_counted_of_each_address_and_of_all():
+    """However many addresses somebody has, what is remembered is bounded, and no other address is to wait."""
     now = 0.0
     attempts = Attempts(lambda: now)
-    assert [attempts.wait("a") for _ in range(OF_ONE + 1)] == [0] * OF_ONE + [60]
-    assert attempts.wait("b") == 0
-    for number in range(10 * OF_ALL):
-        attempts.wait(f"n{number}")
-    assert (len(attempts), attempts.wait("c")) == (OF_ALL, 60)
+    for _ in range(OF_ONE):
+        assert attempts.wait("a") == 0
+        assert attempts.failed("a") == 0
+    assert (attempts.wait("a"), attempts.wait("b")) == (60, 0)
+    for number in range(OF_ALL - OF_ONE):
+        assert attempts.failed(f"n{number}") == 0
+    for number in range(20 * OF_ALL):
+        assert attempts.failed(f"m{number}") == 60
+        assert attempts.wait("b") == 0
+    assert len(attempts) == 10 * OF_ALL
     now = 59.5
-    assert attempts.wait("c") == 1
+    assert attempts.failed("b") == 1
     now = 60.0
-    assert (attempts.wait("c"), len(attempts)) == (0, 1)
+    assert (attempts.wait("a"), len(attempts)) == (0, 1)
+
+
+async def test_nobody_is_kept_out_by_others_who_fail(visit):
+    """Who makes up addresses is refused in the end; who has a token is let in meanwhile, as often as they like."""
+    async with visit(PIPELINE, **ELSEWHERE) as visitor:
+        visitor.app.state.attempts = Attempts(lambda: 0.0)
+        token = await visitor.runtime.create_token("ada", "read")
+        answers = [
+            await log_in(visitor, "wrong", headers={**OWN, "X-Forwarded-For": f"10.1.0.{number}"})
+            for number in range(OF_ALL + 2)
+        ]
+        assert [answer.status_code for answer in answers] == [401] * OF_ALL + [429] * 2
+        for _ in range(OF_ONE + 1):
+            assert (await log_in(visitor, token)).status_code == 303

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -309,3 +310,16 @@ async def test_what_a_chatty_attempt_says_now_is_shown_while_it_goes_on(visit, m
                 await asyncio.sleep(0)
         page = (await visitor.get(path)).text
         assert 'class="heldlines"' not in page
+
+
+async def test_a_run_with_many_labels_takes_no_more_than_its_row(visit):
+    """The list shows some of them, and not all of a long one; the page of the run has them all."""
+    tags = {f"k{number}": "v" * 200 for number in range(20)}
+    async with visit(shop(World())) as visitor:
+        run = await visitor.runtime.submit("held", tags=tags)
+        await run.cancel()
+        listed = (await visitor.get("/runs")).text
+        assert "and 14 more" in listed
+        assert "v" * 100 not in re.sub(r'href="[^"]*"', "", listed)
+        page = (await visitor.get(f"/runs/{run.id}")).text
+        assert page.count("v" * 200) >= 20

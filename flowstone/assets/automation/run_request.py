@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from flowstone.assets.arguments import (
     LONGEST_NAME,
+    LONGEST_TAGS,
     MOST_PRIORITY,
+    are_short,
     are_texts,
     is_name,
     is_run_key,
@@ -87,8 +89,9 @@ class RunRequest:
             raise self._wrong("key", self.key, known)
         if not is_run_priority(self.priority):
             raise self._wrong("priority", self.priority, f"a whole number of at most {MOST_PRIORITY:,}")
-        if not are_texts(self.tags):
-            raise self._wrong("tags", self.tags, "texts by name; leave it out for none")
+        if not (are_texts(self.tags) and are_short(self.tags)):
+            known = f"texts by name, {LONGEST_TAGS:,} bytes in all and {LONGEST_NAME} characters of a name at most"
+            raise self._wrong("tags", self.tags, f"{known}; leave it out for none")
 
     def _check_partitions(self, partitions: object) -> None:
         if self.partition is not None:

@@ -12,7 +12,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, get_args
 
-from flowstone.assets.arguments import LONGEST_NAME, MOST_PRIORITY, is_number, is_run_key, is_run_priority
+from flowstone.assets.arguments import (
+    LONGEST_NAME,
+    LONGEST_TAGS,
+    MOST_PRIORITY,
+    are_short,
+    is_number,
+    is_run_key,
+    is_run_priority,
+)
 from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.key_slice import KeySlice
@@ -365,9 +373,23 @@ def _positive(name: str, value: float | None) -> float | None:
 
 
 def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags of a run as the caller wrote them. Raises TypeError if one is no text."""
+    """The tags of a run as the caller wrote them.
+
+    Raises:
+        TypeError: One is no text.
+        ArgumentError: They are too long.
+    """
     items: dict[Any, Any] = dict(tags)
     for key, value in items.items():
         if not (isinstance(key, str) and isinstance(value, str)):
             raise TypeError(f"tags= takes text for text; {key!r:.50}: {value!r:.50} is not.")
+    if not are_short(tags):
+        raise ArgumentError(
+            f"The tags of this run are too long: names take at most {LONGEST_NAME} characters, and all of it "
+            f"{LONGEST_TAGS:,} bytes.",
+            remedies=Remedies(
+                "Say in `config=` what the assets are to read.",
+                http="Say in `config` what the assets are to read.",
+            ),
+        )
     return dict(tags)

@@ -1,7 +1,8 @@
-"""How often somebody may try to log in: what is counted is tries within a minute, of one address and of all.
+"""How often somebody may fail to log in: what is counted is failures within a minute, of one address and of all.
 
-No token is found by trying; this keeps those who try from costing anybody else anything. What is remembered is
-bounded by the number of tries that are allowed to all.
+No token is found by trying, and who makes up addresses is to keep nobody out who has one. So an address that has
+failed too often is refused whatever it brings; once all together have, only what fails is. What is remembered is
+bounded.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ __all__ = ["OF_ALL", "OF_ONE", "WITHIN", "Attempts", "address_of"]
 OF_ONE: Final = 10
 OF_ALL: Final = 100
 WITHIN: Final = 60.0
-"""Seconds within which so many tries may be made from one address, and from all of them."""
+"""Seconds within which so many tries from one address may fail, and from all of them."""
 
 _LONGEST: Final = 100
+_KEPT: Final = 10 * OF_ALL
 
 
 class Attempts:
-    """The tries of the last minute.
+    """The tries of the last minute that failed.
 
     Args:
         clock: Seconds that pass evenly.
@@ -35,28 +37,34 @@ class Attempts:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._made: deque[tuple[float, str]] = deque()
+        self._failed: deque[tuple[float, str]] = deque(maxlen=_KEPT)
 
     def __len__(self) -> int:
-        return len(self._made)
+        return len(self._failed)
 
     def wait(self, address: str) -> int:
-        """Seconds until another try may be made from there; 0: it may, and is counted."""
+        """Seconds until another try may be made from there; 0: it may."""
         now = self._clock()
-        while self._made and now - self._made[0][0] >= WITHIN:
-            self._made.popleft()
-        own = [at for at, who in self._made if who == address]
-        oldest = own[0] if len(own) >= OF_ONE else self._made[0][0] if len(self._made) >= OF_ALL else None
-        if oldest is not None:
-            return max(1, math.ceil(oldest + WITHIN - now))
-        self._made.append((now, address))
-        return 0
+        while self._failed and now - self._failed[0][0] >= WITHIN:
+            self._failed.popleft()
+        own = [at for at, who in self._failed if who == address]
+        return self._left(own[-OF_ONE], now) if len(own) >= OF_ONE else 0
+
+    def failed(self, address: str) -> int:
+        """A try from there has failed: seconds to wait, if all together have failed too often, or 0."""
+        now = self._clock()
+        self._failed.append((now, address))
+        return self._left(self._failed[-OF_ALL - 1][0], now) if len(self._failed) > OF_ALL else 0
+
+    @staticmethod
+    def _left(since: float, now: float) -> int:
+        return max(1, math.ceil(since + WITHIN - now))
 
 
 def address_of(connection: HTTPConnection) -> str:
     """Where somebody asks from, as far as is known: with what the nearest proxy says, if there is one.
 
-    Who makes that up has as many addresses as they like, and no more tries than all have together.
+    Who makes that up has as many addresses as they like.
     """
     client = "" if connection.client is None else connection.client.host
     said = connection.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
