@@ -175,9 +175,14 @@ class RunWaiting(_OfRun):
 
 @frozen
 class StepStarted(_OfAttempt):
-    """An attempt begins."""
+    """An attempt begins.
+
+    Attributes:
+        node: The node that executes it; None where that is not on record.
+    """
 
     kind: ClassVar[str] = "step.started"
+    node: str | None = None
 
 
 @frozen

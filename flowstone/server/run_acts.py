@@ -18,6 +18,7 @@ from flowstone.server.access.guard import Operator, Reader
 from flowstone.server.access.prefix import prefix_of
 from flowstone.server.log_rows import LogWanted, log_text, read_log
 from flowstone.server.run_steps import step_of
+from flowstone.server.timelines import By
 from flowstone.server.views.run_list import FILTERS, read_runs
 
 __all__ = ["run_acts_router"]
@@ -57,10 +58,15 @@ def run_acts_router() -> APIRouter:
 
     @router.get("/runs/{run_id}/bars")
     async def bars(
-        request: Request, run_id: str, _: Reader, first: int | None = None, last: int | None = None
+        request: Request,
+        run_id: str,
+        _: Reader,
+        first: int | None = None,
+        last: int | None = None,
+        by: By = "asset",
     ) -> Response:
         found = await request.app.state.timelines.of(run_id)
-        return Response(found.whole(first, last), media_type="application/json", headers=_NOT_KEPT)
+        return Response(found.whole(first, last, by=by), media_type="application/json", headers=_NOT_KEPT)
 
     @router.get("/runs/{run_id}/lines")
     async def lines(

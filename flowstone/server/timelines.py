@@ -19,7 +19,7 @@ import json
 from collections import Counter, OrderedDict
 from datetime import UTC, datetime
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from flowstone.assets.partition_labels import step_label
 from flowstone.runs.records import Status
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.runtime import Runtime
     from flowstone.server.log_rows import LogWanted
 
-__all__ = ["MOST_BARS", "RunBars", "Timelines"]
+__all__ = ["MOST_BARS", "By", "RunBars", "Timelines"]
 
 MOST_BARS: Final = 6_000
 """Bars of one answer."""
@@ -48,16 +48,23 @@ _FRESH: Final = 0.08  # Seconds for which a reading serves all who ask.
 _NODES: Final = 0.5
 _LOGS: Final = 64
 _OPEN: Final = -1  # The length of a bar whose attempt has not ended.
+_NOWHERE: Final = -1  # The node of what none ran.
 _ENOUGH: Final = 3  # So many steps tell how fast a run is.
 
-_ASSET, _LABEL, _ATTEMPT, _SHAPE, _START, _LENGTH, _LANE, _WAIT, _COUNT = range(9)
-"""The places in a bar; times are milliseconds since the run began."""
+_ASSET, _LABEL, _ATTEMPT, _SHAPE, _START, _LENGTH, _LANE, _WAIT, _COUNT, _NODE, _NODE_LANE = range(11)
+"""The places in a bar; times are milliseconds since the run began.
+
+A bar has a lane among those of its asset, and one among those of its node; what no node ran has none of these.
+"""
 
 Bar = list[Any]
 
+By: TypeAlias = Literal["asset", "node"]
+"""What a band is of."""
+
 
 class _Lanes:
-    """Which lanes of an asset are taken."""
+    """Which lanes of an asset, or of a node, are taken."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -102,6 +109,9 @@ class RunBars:
         self._totals: list[int] = []
         self._done: list[Counter[str]] = []
         self._lanes: list[_Lanes] = []
+        self._nodes: dict[str | None, int] = {}
+        self._node_lanes: list[_Lanes] = []
+        self._node_attempts: list[int] = []
         self._bars: list[Bar] = []
         self._open: dict[tuple[str, str | None, int], int] = {}
         self._changes: list[tuple[int, int]] = []
@@ -163,6 +173,13 @@ class RunBars:
             self._lanes.append(_Lanes())
         return self._names[name]
 
+    def _node(self, name: str | None) -> int:
+        if name not in self._nodes:
+            self._nodes[name] = len(self._nodes)
+            self._node_lanes.append(_Lanes())
+            self._node_attempts.append(0)
+        return self._nodes[name]
+
     def _add(self, attempt: TimelineAttempt) -> None:
         key = attempt.asset, attempt.partition_key, attempt.attempt
         place = self._asset(attempt.asset)
@@ -182,7 +199,12 @@ class RunBars:
         start = max(0, self._milliseconds(instant))
         lane = 0 if attempt.started_at is None else self._lanes[place].take(start)
         label = step_label(attempt.asset, attempt.partition_key)
-        self._bars.append([place, label, attempt.attempt, "run", start, _OPEN, lane, 0, 1])
+        node, node_lane = _NOWHERE, 0
+        if attempt.attempt and attempt.started_at is not None:
+            node = self._node(attempt.node)
+            node_lane = self._node_lanes[node].take(start)
+            self._node_attempts[node] += 1
+        self._bars.append([place, label, attempt.attempt, "run", start, _OPEN, lane, 0, 1, node, node_lane])
         return len(self._bars) - 1
 
     def _end(self, attempt: TimelineAttempt, bar: Bar, place: int) -> None:
@@ -192,7 +214,10 @@ class RunBars:
         wait = attempt.retry_after
         bar[_WAIT] = 0 if wait is None else round(wait * 1000)
         if ran:
-            self._lanes[place].give_back(bar[_LANE], bar[_START] + bar[_LENGTH] + bar[_WAIT])
+            free_at = bar[_START] + bar[_LENGTH] + bar[_WAIT]
+            self._lanes[place].give_back(bar[_LANE], free_at)
+            if bar[_NODE] != _NOWHERE:
+                self._node_lanes[bar[_NODE]].give_back(bar[_NODE_LANE], free_at)
             self._lengths.append(bar[_LENGTH])
         if wait is None and attempt.status is not Status.WAITING:
             self._done[place][bar[_SHAPE]] += 1
@@ -212,9 +237,9 @@ class RunBars:
             return self.whole()
         return self._text(("changes", since), lambda: self._changed(since))
 
-    def whole(self, first: int | None = None, last: int | None = None) -> str:
-        """All bars, or those between two instants, as JSON."""
-        return self._text(("whole", first, last), lambda: self._whole(first, last))
+    def whole(self, first: int | None = None, last: int | None = None, *, by: By = "asset") -> str:
+        """All bars, or those between two instants, as JSON; `by`: in whose lanes many are drawn as few."""
+        return self._text(("whole", first, last, by), lambda: self._whole(first, last, by))
 
     def _text(self, key: tuple[Any, ...], make: Any) -> str:
         # Open bars grow by the browser's clock, so a text stays right until something changes.
@@ -233,17 +258,20 @@ class RunBars:
             newest[place] = self._bars[place]
         return self._head() | {"from": since, "bars": [[place, *bar] for place, bar in newest.items()]}
 
-    def _whole(self, first: int | None, last: int | None) -> dict[str, Any]:
-        bars = list(enumerate(self._bars))
+    def _whole(self, first: int | None, last: int | None, by: By) -> dict[str, Any]:
+        bars = [
+            (place, bar) for place, bar in enumerate(self._bars) if by == "asset" or bar[_NODE] != _NOWHERE
+        ]
         if first is not None and last is not None:
             bars = [
                 (place, bar)
                 for place, bar in bars
                 if bar[_START] <= last and (bar[_LENGTH] == _OPEN or bar[_START] + bar[_LENGTH] >= first)
             ]
-        merged = _merged(bars)
+        merged = _merged(bars, by)
         return self._head() | {
             "from": None,
+            "by": by,
             "merged": len(merged) < len(bars),
             "bars": [[place, *bar] for place, bar in merged],
         }
@@ -252,6 +280,7 @@ class RunBars:
         run, now = self._run, datetime.now(UTC)
         assert run is not None
         ended = sum(run.counts.values())
+        running = Counter(self._bars[place][_NODE] for place in self._open.values())
         end = None if run.finished_at is None else self._milliseconds(run.finished_at)
         seconds = (now - self._origin).total_seconds()
         worked = ended - run.counts.get(Status.REUSED.value, 0)
@@ -271,6 +300,10 @@ class RunBars:
                 [name, self._totals[place], self._lanes[place].number, *self._asset_state(place)]
                 for name, place in self._names.items()
             ],
+            "nodes": [
+                [name, self._node_lanes[place].number, self._node_attempts[place], running[place]]
+                for name, place in self._nodes.items()
+            ],
         }
 
     def _asset_state(self, place: int) -> tuple[int, str]:
@@ -284,16 +317,17 @@ class RunBars:
         return ended, "run" if ended or self._lanes[place].number else "queue"
 
 
-def _merged(bars: Sequence[tuple[int, Bar]]) -> list[tuple[int, Bar]]:
+def _merged(bars: Sequence[tuple[int, Bar]], by: By) -> list[tuple[int, Bar]]:
     """At most `MOST_BARS`, or as few as there can be: the finer the less there is."""
     if len(bars) <= MOST_BARS:
         return list(bars)
     ends = [bar[_START] + max(0, bar[_LENGTH]) for _, bar in bars]
     span = max(ends) - min(bar[_START] for _, bar in bars)
     pixel = max(1, span // _PIXELS)
+    band, row = (_ASSET, _LANE) if by == "asset" else (_NODE, _NODE_LANE)
     lanes: dict[tuple[int, int], list[tuple[int, Bar]]] = {}
     for place, bar in bars:
-        lanes.setdefault((bar[_ASSET], bar[_LANE]), []).append((place, bar))
+        lanes.setdefault((bar[band], bar[row]), []).append((place, bar))
     while True:
         found = [each for lane in lanes.values() for each in _merged_lane(lane, pixel)]
         if len(found) <= MOST_BARS or pixel > span:

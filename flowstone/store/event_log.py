@@ -64,7 +64,7 @@ _DECIDED: Final[Mapping[Status, type[StepReused | StepSkipped]]] = MappingProxyT
 )
 
 
-Started: TypeAlias = "tuple[datetime, str, str, str | None, int]"
+Started: TypeAlias = "tuple[datetime, str, str, str | None, int, str | None]"
 """The fields of a `StepStarted`."""
 
 Entry: TypeAlias = "Event | Materialization | Started"

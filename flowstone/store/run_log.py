@@ -171,7 +171,7 @@ class RunLog:
 
     def start(self, started: Started, epoch: int) -> None:
         """`check` and `add` of the start of an attempt, in one and with nothing made that is not kept."""
-        _, _, asset, key, attempt = started
+        _, _, asset, key, attempt, _ = started
         steps = self._steps.get(asset)
         if (
             attempt > 1

@@ -126,7 +126,7 @@ _MAKERS: Final[Mapping[str, Callable[[EventModel], automation_events.Event]]] = 
         "run.succeeded": _finished,
         "run.failed": _finished,
         "run.cancelled": _finished,
-        "step.started": lambda told: events.StepStarted(**_attempt(told)),
+        "step.started": lambda told: events.StepStarted(**_attempt(told), node=told.node),
         "step.progressed": lambda told: events.StepProgressed(
             **_attempt(told), fraction=told.fraction or 0.0, message=told.message
         ),

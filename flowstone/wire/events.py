@@ -40,6 +40,8 @@ class EventModel(Model):
     """The same as machines write it."""
     attempt: int | None = None
     """Of a step: which attempt."""
+    node: str | None = None
+    """Of an attempt that begins: the node that executes it."""
     name: str | None = None
     """Of an automation, or of what a step waits for: its name."""
     waits_for: str | None = None
@@ -122,6 +124,7 @@ def _asked_for(event: RunQueued) -> RunModel:
 
 _PLAIN: Final = (
     "attempt",
+    "node",
     "name",
     "waits_for",
     "deadline",

@@ -68,6 +68,8 @@ class AttemptModel(Model):
     """Seconds until the next attempt, if it failed and one follows."""
     failure: FailureModel | None = None
     """Why it failed, or the step was skipped."""
+    node: str | None = None
+    """The node that ran it; null where that is not known, or an earlier answer has said so."""
 
     @classmethod
     def of(cls, attempt: TimelineAttempt, *, traceback: bool = False) -> AttemptModel:
@@ -82,6 +84,7 @@ class AttemptModel(Model):
             finished_at=attempt.finished_at,
             retry_after=attempt.retry_after,
             failure=FailureModel.of(attempt.failure, traceback=traceback),
+            node=attempt.node,
         )
 
     def as_record(self) -> TimelineAttempt:
@@ -95,6 +98,7 @@ class AttemptModel(Model):
             self.finished_at,
             self.retry_after,
             None if self.failure is None else self.failure.as_record(),
+            self.node,
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
-from flowstone import Context, Pipeline, StaticPartitions
+from flowstone import Context, Pipeline, Runtime, StaticPartitions
 from flowstone.server import site as site_module
 
 
@@ -123,6 +124,36 @@ async def test_a_bar_leads_to_its_step(site):
         await page.locator("#failure h2", has_text="running").wait_for()
         await page.go_back()
         await page.wait_for_url("**log=run")
+        await run.cancel()
+
+
+async def test_bands_are_of_assets_or_of_nodes(site, monkeypatch):
+    """Where several nodes ran its attempts; the address says which, and a step that is looked at keeps that."""
+    whole = Runtime.timeline
+
+    async def spread(runtime, *arguments, **options):
+        told = await whole(runtime, *arguments, **options)
+        found = [replace(each, node=f"<b>{ord(each.partition_key[-1]) % 2}") for each in told.attempts]
+        return replace(told, attempts=found)
+
+    monkeypatch.setattr(Runtime, "timeline", spread)
+    world = World()
+    async with site(shop(world)) as visited:
+        run = await visited.runtime.submit_backfill("many", max_parallel=2)
+        page = await visited.open(f"/runs/{run.id}")
+        bands = page.locator(".lanes > div")
+        await page.locator("[data-bands] button", has_text="Node").click()
+        await page.locator(".lanes", has_text="<b>1").wait_for()
+        await page.wait_for_url("**by=node")
+        assert sorted(await bands.locator(".m").all_text_contents()) == ["<b>0", "<b>1"]
+        box = await page.locator("#gantt").bounding_box()
+        await page.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + 33)
+        await page.wait_for_url("**step=many**by=node")
+        await page.reload()
+        await page.locator(".lanes", has_text="<b>1").wait_for()
+        await page.locator("[data-bands] button", has_text="Asset").click()
+        await page.locator(".lanes", has_text="1 of 4").wait_for()
+        assert "by=" not in page.url
         await run.cancel()
 
 

@@ -49,7 +49,8 @@ async def test_every_attempt_is_there_with_its_times(clock: VirtualClock):
         assert (first.status, first.retry_after) == (Status.FAILED, 5.0)
         assert (last.started_at - first.finished_at).total_seconds() == 5.0
         assert (last.status, last.retry_after) == (Status.FAILED, None)
-        assert found["after", 0].status is Status.SKIPPED
+        assert {first.node, last.node} == {runtime.node}
+        assert (found["after", 0].status, found["after", 0].node) == (Status.SKIPPED, None)
         assert found["after", 0].started_at is None
 
 

@@ -9,9 +9,12 @@ import re
 import pytest
 
 from flowstone import Context, Each, Pipeline, Retry, Runtime, StaticPartitions, Status
+from flowstone.runs.records import RunRecord, RunSpec
+from flowstone.runtime.client.timeline import Timeline, TimelineAttempt
 from flowstone.runtime.services import attempt_logs
 from flowstone.server.timelines import MOST_BARS, RunBars
 from tests.server.conftest import visiting
+from tests.store.facts import at
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -233,6 +236,43 @@ async def test_a_drawing_is_told_what_has_changed(store):
         assert told["bars"][0][0] == first["bars"][0][0]
         assert json.loads(bars.changes(bars.version))["bars"] == []
         assert told["assets"] == [["held", 1, 1, 1, "ok"]]
+        assert first["nodes"] == [[visitor.runtime.node, 1, 1, 1]]
+        assert told["nodes"] == [[visitor.runtime.node, 1, 1, 0]]
+
+
+class Told:
+    """A runtime that tells one timeline."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+
+    async def timeline(self, run_id: str, after: int) -> Timeline:
+        return self._timeline
+
+
+async def test_a_drawing_has_a_band_for_each_node():
+    """Lanes of its own, also of attempts of which the node is not known; what no node ran is in no band."""
+    bars = RunBars("run-1")
+    attempts = [
+        TimelineAttempt("a", None, 1, Status.RUNNING, at(1), node="n1"),
+        TimelineAttempt("b", None, 1, Status.RUNNING, at(2), node="n2"),
+        TimelineAttempt("c", None, 1, Status.SUCCEEDED, at(2), at(3), node="n1"),
+        TimelineAttempt("d", None, 1, Status.SUCCEEDED, at(4), at(5), node="n1"),
+        TimelineAttempt("e", None, 1, Status.SUCCEEDED, at(4), at(5)),
+        TimelineAttempt("f", None, 0, Status.SKIPPED, None, at(6)),
+    ]
+    run = RunRecord("run-1", "sales", RunSpec("materialize", "a"), Status.RUNNING, at(0), at(0))
+    await bars.refresh(Told(Timeline(run, attempts, 6, whole=True, totals={})))
+    told = json.loads(bars.whole(by="node"))
+    assert (told["by"], told["nodes"]) == ("node", [["n1", 2, 3, 1], ["n2", 1, 1, 1], [None, 1, 1, 0]])
+    assert [(bar[2], *bar[10:]) for bar in told["bars"]] == [
+        ("a", 0, 0),
+        ("b", 1, 0),
+        ("c", 0, 1),
+        ("d", 0, 1),
+        ("e", 2, 0),
+    ]
+    assert len(json.loads(bars.whole())["bars"]) == 6
 
 
 async def test_a_drawing_has_a_bounded_number_of_bars():
@@ -250,6 +290,8 @@ async def test_a_drawing_has_a_bounded_number_of_bars():
         told = json.loads(bars.whole())
         assert (told["merged"], told["attempts"], len(told["bars"]) <= MOST_BARS) == (True, 9_000, True)
         assert sum(bar[9] for bar in told["bars"]) == 9_000
+        by_node = json.loads(bars.whole(by="node"))
+        assert sum(bar[9] for bar in by_node["bars"]) == 9_000 > len(by_node["bars"])
         part = json.loads(bars.whole(0, 1))
         assert part["merged"] is False
         assert all(bar[9] == 1 for bar in part["bars"])

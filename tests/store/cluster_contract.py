@@ -18,7 +18,7 @@ from typing import Protocol
 import pytest
 
 from flowstone.runs.automation import Definition, Move, duty_of
-from flowstone.runs.events import RunWaiting, StepRetried, StepWaiting
+from flowstone.runs.events import RunWaiting, StepRetried, StepStarted, StepWaiting
 from flowstone.runs.queued_step import QueuedStep
 from flowstone.runs.records import Status
 from flowstone.runs.running_step import RunningStep
@@ -121,6 +121,23 @@ class ClusterContract:
             assert [each.node for each in watched] == [node("n1"), node("n2")]
             assert all(each.seems_alive and 0 <= each.age < LEASE for each in watched)
             assert [each.runs for each in watched] == [0, 0]
+
+    async def test_a_start_says_on_which_node(self, place, owned):
+        """Whoever writes it; in the log of the run, in the feed, and of an attempt."""
+        store = place.store
+        position = await store.feed.position()
+        one = start("a", node="n1")
+        said = [start("b", node="n1"), start("c", node="n2"), start("d"), start("e", attempt=2, node="n1")]
+        await store.write(one, 1)
+        for event in said:
+            await store.write(event, 1)
+        await store.write_many([end("a"), start("f", node="n1")], 1)
+        starts = [one, *said, start("f", node="n1")]
+        assert [event for _, event in await store.events("run-1") if isinstance(event, StepStarted)] == starts
+        fed = [entry.event for entry in await store.feed.read(position)]
+        assert [event for event in fed if isinstance(event, StepStarted)] == starts
+        for event in [*said, starts[-1]]:
+            assert await store.attempt_event("run-1", (event.asset, None)) == event
 
     async def test_joining_twice_is_joining_once(self, two):
         """A node that says it again, after a restart of a part of it, is the same node."""

@@ -424,14 +424,14 @@ class StoreContract:
         await store.write(RunStarted(at(0), "run-1", "a", 2))
         assert await store.attempt_event("run-1", ("a", "x")) is None
         assert await store.attempt_event("run-2", ("a", "x")) is None
-        started = StepStarted(at(1), "run-1", "a", "x", 1)
+        started = StepStarted(at(1), "run-1", "a", "x", 1, "n1")
         retried = StepRetried(at(2), "run-1", "a", "x", 1, Failure("error", "no"), 5.0)
         other = StepStarted(at(3), "run-1", "a", None, 1)
         await store.write_many([started, other])
         assert await store.attempt_event("run-1", ("a", "x")) == started
         assert await store.attempt_event("run-1", ("a", None)) == other
         await store.write(retried)
-        again = StepStarted(at(9), "run-1", "a", "x", 2)
+        again = StepStarted(at(9), "run-1", "a", "x", 2, "n2")
         assert await store.attempt_event("run-1", ("a", "x")) == retried
         await store.write(again)
         store = await place.reopen()

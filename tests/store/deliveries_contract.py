@@ -107,9 +107,9 @@ class DeliveriesContract:
         await store.deliveries.follow(PIPELINE, [follower()])
         await store.create_run(run())
         await store.write(begun())
-        await store.write_many([start("a"), start("b", "one"), end("a")])
+        await store.write_many([start("a", node="n1"), start("b", "one"), end("a")])
         await store.write(StepRetried(at(3), "run-1", "b", "one", 1, FAILURE, 0.5))
-        await store.write(start("b", "one", attempt=2))
+        await store.write(start("b", "one", attempt=2, node="n2"))
         await store.write(StepKept(at(4), "run-1", "b", "one", 2, "draft", {"x": 1}))
         await store.write_many(
             [

@@ -50,10 +50,10 @@ def over(run_id: str = "run-1", status: Status = Status.SUCCEEDED, second: float
 
 
 def start(
-    asset: str = "report", key: str | None = None, *, run_id="run-1", attempt=1, second=1.0
+    asset: str = "report", key: str | None = None, *, run_id="run-1", attempt=1, second=1.0, node=None
 ) -> StepStarted:
     """An attempt begins."""
-    return StepStarted(at(second), run_id, asset, key, attempt)
+    return StepStarted(at(second), run_id, asset, key, attempt, node)
 
 
 def record(

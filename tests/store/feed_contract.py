@@ -74,8 +74,8 @@ class FeedContract:
         await store.create_run(run())
         await store.create_run(run("run-2"))
         await store.write(begun())
-        await store.write_many([start("a"), start("b", "one"), end("a")])
-        await store.write(start("a", run_id="run-2"))
+        await store.write_many([start("a", node="n1"), start("b", "one", node="n2"), end("a")])
+        await store.write(start("a", run_id="run-2", node="n1"))
         await store.write(StepKept(at(4), "run-1", "b", "one", 1, "draft", {"x": 1}))
         await store.write_many(
             [

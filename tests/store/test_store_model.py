@@ -39,7 +39,7 @@ def run_events(draw, run_id):
     where = {"run_id": run_id, "second": draw(seconds), "attempt": draw(attempts)}
     match draw(st.sampled_from(["start", "pause", "end", "end", "end", "begin", "finish"])):
         case "start":
-            return start(asset, key, **where)
+            return start(asset, key, node=draw(st.sampled_from([None, "n1"])), **where)
         case "pause":
             said = (at(where["second"]), run_id, asset, key, where["attempt"])
             retried = StepRetried(*said, FAILURE, 0.5)

@@ -43,6 +43,8 @@ class TimelineAttempt:
         finished_at: When it ended (aware, UTC), or None.
         retry_after: Seconds until the next attempt, if it failed and one follows; else None.
         failure: Why it failed, or the step was skipped; or None.
+        node: The node that executes it or did; None if an earlier answer has said so, or that is not on record: it
+            began before nodes were, or is among the attempts of a finished run whose events are kept no more.
     """
 
     asset: str
@@ -53,6 +55,7 @@ class TimelineAttempt:
     finished_at: datetime | None = None
     retry_after: float | None = None
     failure: Failure | None = None
+    node: str | None = None
 
 
 @frozen
@@ -113,12 +116,15 @@ def _take_events(found: dict[tuple[str, str | None, int], TimelineAttempt], even
         before = found.pop(key, None)  # It is put behind the others: it has changed last.
         if before is not None and attempt.started_at is None:
             attempt = replace(attempt, started_at=before.started_at)
+        if before is not None and attempt.node is None:
+            attempt = replace(attempt, node=before.node)
         found[key] = attempt
 
 
 def _told_by(event: Event) -> TimelineAttempt | None:
     if isinstance(event, StepStarted):
-        return TimelineAttempt(event.asset, event.partition_key, event.attempt, Status.RUNNING, event.at)
+        key = event.asset, event.partition_key, event.attempt
+        return TimelineAttempt(*key, Status.RUNNING, event.at, node=event.node)
     if isinstance(event, ENDINGS):
         return _ended(event.materialization, event.at)
     if isinstance(event, StepRetried):

@@ -174,7 +174,8 @@ class Attempt(RecordedAttempt):
 
     async def _begin_and_produce(self) -> StepSucceeded | StepWaiting | Failure:
         assert self.started_at is not None
-        event = StepStarted(self.started_at, self.run_id, self.asset_name, self.key, self.number)
+        step = self.run_id, self.asset_name, self.key
+        event = StepStarted(self.started_at, *step, self.number, self._ctx.node)
         await self._ctx.record(event, self.epoch)
         return await self._produce_in_time()
 

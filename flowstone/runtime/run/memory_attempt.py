@@ -58,7 +58,7 @@ class MemoryAttempt(Attempt):
             self.handle = handle
         handle.work = self
         self.started_at = ctx.clock.now()
-        started = (self.started_at, self.run_id, self.asset_name, self.key, self.number)
+        started = (self.started_at, self.run_id, self.asset_name, self.key, self.number, ctx.node)
         log = memory.log_of(self.run_id)
         log.start(started, self.epoch)
         if ctx.stream.heard:

@@ -3,17 +3,18 @@
 const canvas = $("#gantt"), stream = $("#stream"), root = FS.data("shell-data").root, run = canvas.dataset.run, here = `${root}/runs/${run}`;
 const { draw, tip, colour, esc, icon } = FS;
 const WORD = { ok: "succeeded", run: "running", fail: "failed", wait: "waiting", skipd: "skipped", cancel: "cancelled", reused: "reused" };
-const ASSET = 0, LABEL = 1, ATTEMPT = 2, SHAPE = 3, START = 4, LENGTH = 5, LANE = 6, WAIT = 7, COUNT = 8;
+const ASSET = 0, LABEL = 1, ATTEMPT = 2, SHAPE = 3, START = 4, LENGTH = 5, LANE = 6, WAIT = 7, COUNT = 8, NODE = 9, NODELANE = 10;
 const query = () => new URLSearchParams(location.search);
 
 // What is known: bars by number, as the server counts them; `detail` has those of the part that is looked at closely.
-let head = null, bars = new Map(), detail = null, asked = null;
+let head = null, bars = new Map(), detail = null, asked = null, by = query().get("by") === "node" ? "node" : "asset";
 const parts = list => new Map(list.map(([n, ...bar]) => [n, bar]));
 async function load() {
-  const answer = await fetch(`${here}/bars`, { headers: { Accept: "application/json" } }).catch(() => null);
+  const answer = await fetch(`${here}/bars?by=${by}`, { headers: { Accept: "application/json" } }).catch(() => null);
   if (answer?.ok) take(await answer.json());
 }
 function take(told) {
+  if (told.from === null && told.by !== by) { load(); return; }
   if (told.from === null) { bars = parts(told.bars); detail = null; }
   else if (!head || told.from > head.version) { load(); return; }   // Something was missed: all of it, once.
   else for (const [n, ...bar] of told.bars) { bars.set(n, bar); detail?.set(n, bar); }
@@ -41,12 +42,13 @@ const whole = () => [0, Math.max(flat(head.eta ?? now()), 1) * 1.02];
 
 function lay() {
   cut();
-  const names = $(".lanes"), narrow = getComputedStyle(names).display === "none", all = head.assets.reduce((s, a) => s + Math.max(1, a[2]), 0);
+  const names = $(".lanes"), narrow = getComputedStyle(names).display === "none", of = by === "node" ? head.nodes.map(([node, lanes, count, runs]) => [node ?? "not on record", 0, lanes, runs ? runs.toLocaleString("en") + " running" : count.toLocaleString("en"), null]) : head.assets, all = of.reduce((s, a) => s + Math.max(1, a[2]), 0);
+  const seg = $("[data-bands]"); seg.hidden = head.nodes.length < 2 && by === "asset"; for (const b of $$("button", seg)) b.setAttribute("aria-pressed", b.dataset.v === by);
   lane = all > 400 ? 3 : all > 160 ? 5 : all > 70 ? 8 : 13; gap = narrow ? 10 + HEAD : 10;
-  let y = TOP; bands = head.assets.map((a, i) => { const h = Math.max(1, a[2]) * lane + gap, band = { i, name: a[0], total: a[1], lanes: a[2], done: a[3], shape: a[4], y, h }; y += h; return band; });
+  let y = TOP; bands = of.map((a, i) => { const h = Math.max(1, a[2]) * lane + gap, band = { i, name: a[0], total: a[1], lanes: a[2], done: a[3], shape: a[4], y, h }; y += h; return band; });
   canvas.dataset.h = y + 4;
   names.style.height = y + 4 + "px";
-  names.innerHTML = bands.map(b => `<div>${icon(b.shape)}<span class="m cut">${esc(b.name)}</span><span class="n num">${b.total ? (b.total === 1 ? WORD[b.shape] || "queued" : b.done.toLocaleString("en") + " of " + b.total.toLocaleString("en")) : b.done}</span></div>`).join("");
+  names.innerHTML = bands.map(b => `<div>${b.shape ? icon(b.shape) : ""}<span class="m cut">${esc(b.name)}</span><span class="n num">${b.total ? (b.total === 1 ? WORD[b.shape] || "queued" : b.done.toLocaleString("en") + " of " + b.total.toLocaleString("en")) : b.done}</span></div>`).join("");
   bands.forEach((b, i) => { names.children[i].style.top = b.y - 1 + "px"; names.children[i].style.height = Math.max(b.h, 22) + "px"; });
 }
 const day = t => new Date(head.origin + t), text = (t, n) => day(t).toISOString().slice(11, n);
@@ -74,8 +76,8 @@ const again = draw(canvas, (g, W, H) => {
   const picked = $(".logs").dataset.step || query().get("step") || "", attempt = +$(".logs").dataset.attempt;
   const thin = Math.max(lane - 3, 2); let colourNow = "";
   for (const bar of (detail ?? bars).values()) {
-    const b = bands[bar[ASSET]]; if (!b) continue;
-    const end = bar[LENGTH] < 0 ? at : bar[START] + bar[LENGTH], shape = bar[SHAPE], x = X(bar[START]), y = b.y + inset + bar[LANE] * lane + 1;
+    const b = bands[bar[by === "node" ? NODE : ASSET]]; if (!b) continue;
+    const end = bar[LENGTH] < 0 ? at : bar[START] + bar[LENGTH], shape = bar[SHAPE], x = X(bar[START]), y = b.y + inset + bar[by === "node" ? NODELANE : LANE] * lane + 1;
     if (x > W || X(end + bar[WAIT]) < -8) continue;
     if (!bar[ATTEMPT]) {
       g.strokeStyle = C("idle"); g.lineWidth = 1.3; const q = Math.min(8, thin);
@@ -106,19 +108,21 @@ const again = draw(canvas, (g, W, H) => {
   }
 });
 const name = bar => { const a = head.assets[bar[ASSET]][0]; return bar[LABEL].startsWith(a) ? bar[LABEL] : a; };
+const ran = bar => head.nodes[bar[NODE]]?.[0] ?? "a node that is not on record";
 const plain = text => text.replace(/\[(d|i|s|dt|ndt):/, "[");
 const same = (bar, picked) => plain(picked) === plain(bar[LABEL]);
 
 // Looking closer loads the attempts that were drawn as one.
 function look() {
   if (!view || !head.merged) { if (detail) { detail = null; again(); } return; }
-  const wanted = view.map(x => Math.round(real(x))), key = wanted.join(":") + ":" + head.version;
+  const wanted = view.map(x => Math.round(real(x))), key = wanted.join(":") + ":" + head.version + by;
   if (asked === key) return; asked = key;
   clearTimeout(look.timer);
-  look.timer = setTimeout(async () => { const answer = await fetch(`${here}/bars?first=${wanted[0]}&last=${wanted[1]}`).catch(() => null); if (answer?.ok && view) { const told = await answer.json(); detail = parts(told.bars); again(); } }, 150);
+  look.timer = setTimeout(async () => { const answer = await fetch(`${here}/bars?first=${wanted[0]}&last=${wanted[1]}&by=${by}`).catch(() => null); if (answer?.ok && view) { const told = await answer.json(); if (told.by !== by) return; detail = parts(told.bars); again(); } }, 150);
 }
 function zoom(k, around) { const [a, b] = view ?? whole(), at = around ?? (a + b) / 2; view = k ? [at + (a - at) * k, at + (b - at) * k] : null; if (view) { const w = whole(); if (view[1] - view[0] >= w[1]) view = null; } again(); look(); }
-document.addEventListener("fs:pick", e => { const v = e.detail; if (v === "zin") zoom(.5); if (v === "zout") zoom(2); if (v === "zfit") zoom(0); });
+function band(v) { by = v; detail = asked = null; const at = new URL(location); if (by === "node") at.searchParams.set("by", by); else at.searchParams.delete("by"); history.replaceState({}, "", at); load(); }
+document.addEventListener("fs:pick", e => { const v = e.detail; if (v === "zin") zoom(.5); if (v === "zout") zoom(2); if (v === "zfit") zoom(0); if (v === "asset" || v === "node") band(v); });
 const find = e => { const box = canvas.getBoundingClientRect(), x = e.clientX - box.left, y = e.clientY - box.top; return boxes.findLast(q => x >= q[0] - 1 && x <= q[0] + q[2] + 1 && y >= q[1] - 1 && y <= q[1] + q[3] + 1)?.[4] ?? null; };
 let drag = null, moved = false;
 canvas.addEventListener("pointermove", e => {
@@ -126,7 +130,7 @@ canvas.addEventListener("pointermove", e => {
   const bar = find(e); if (bar !== hover) { hover = bar; again(); }
   canvas.style.cursor = bar ? "pointer" : "";
   const took = bar && (((bar[LENGTH] < 0 ? now() - bar[START] : bar[LENGTH]) / 1000).toFixed(1) + " s");
-  tip(bar && (bar[COUNT] > 1 ? `<b>${bar[COUNT]} attempts of ${esc(head.assets[bar[ASSET]][0])}</b> ${WORD[bar[SHAPE]]}<br><span class="dim">within ${took} from ${text(bar[START], 19)} · zoom in to see each</span>` : `<b>${esc(bar[LABEL])}</b> ${WORD[bar[SHAPE]]}<br><span class="dim">${bar[ATTEMPT] ? `attempt ${bar[ATTEMPT]} · ${took} · ` : ""}from ${text(bar[START], 19)} UTC${bar[WAIT] ? ` · next attempt after ${bar[WAIT] / 1000} s` : ""}</span>`), e.clientX, e.clientY);
+  tip(bar && (bar[COUNT] > 1 ? `<b>${bar[COUNT]} attempts ${by === "node" ? "on" : "of"} ${esc(by === "node" ? ran(bar) : head.assets[bar[ASSET]][0])}</b> ${WORD[bar[SHAPE]]}<br><span class="dim">within ${took} from ${text(bar[START], 19)} · zoom in to see each</span>` : `<b>${esc(bar[LABEL])}</b> ${WORD[bar[SHAPE]]}<br><span class="dim">${bar[ATTEMPT] ? `attempt ${bar[ATTEMPT]} · ${took} · ${head.nodes[bar[NODE]]?.[0] ? esc(ran(bar)) + " · " : ""}` : ""}from ${text(bar[START], 19)} UTC${bar[WAIT] ? ` · next attempt after ${bar[WAIT] / 1000} s` : ""}</span>`), e.clientX, e.clientY);
 });
 canvas.addEventListener("pointerdown", e => { drag = e.clientX; moved = false; });
 addEventListener("pointerup", e => { if (drag === null) return; drag = null; if (moved) { look(); return; } if (e.target !== canvas) return; const bar = find(e); if (!bar) return; if (bar[COUNT] > 1) { zoom(.25, flat(bar[START] + bar[LENGTH] / 2)); return; } const to = new URLSearchParams({ step: bar[LABEL] }); if (bar[ATTEMPT]) to.set("attempt", bar[ATTEMPT]); inspect(`${here}?${to}`); });
@@ -139,7 +143,7 @@ async function inspect(address, push = true) {
   const answer = await fetch(address).catch(() => null);
   if (!answer?.ok) { if (!await FS.unreachable()) location.assign(address); return; }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (push) history.pushState({}, "", address);
+  if (push) { const at = new URL(address, location); if (by === "node") at.searchParams.set("by", by); history.pushState({}, "", at); }
   $("#chosen").replaceChildren(...page.querySelector("#chosen").children);
   const fresh = page.querySelector("#stream"), old = $("#stream");
   begin(fresh); listen(fresh); old.replaceWith(fresh); htmx.process(fresh);

@@ -76,7 +76,8 @@ class Write(Entry):
     Attributes:
         epoch: Under which the writer holds the run.
         steps: The steps it touches, and the last attempt of each that it tells of.
-        start: Columns `start_run` … `start_key`, if it is the start of a first attempt and nothing else.
+        start: Columns `start_run` … `start_key`, if it is the start of a first attempt on the node that writes, and
+            nothing else.
         rows: One tuple per event: columns `event_run` … `event_details`, or `end_run` … `end_details`.
         inputs: Columns `input_asset` … `input_run`.
         head: What it changes of the run itself: columns `run_started_at` … `run_cancelling`.
@@ -93,12 +94,23 @@ class Write(Entry):
 
     @classmethod
     def of(
-        cls, events: Sequence[Event], epoch: int, done: asyncio.Future[None], payload: bytes | None = None
+        cls,
+        events: Sequence[Event],
+        epoch: int,
+        done: asyncio.Future[None],
+        payload: bytes | None = None,
+        writer: str = "",
     ) -> Write:
-        """The entry for some events of one run, which `check_together` let pass."""
+        """The entry for some events of one run, which `check_together` let pass; `writer`: the node that writes."""
         last = events[-1]
         run_id = last.run_id
-        if type(last) is StepStarted and last.attempt == 1 and len(events) == 1 and payload is None:
+        if (
+            type(last) is StepStarted
+            and last.attempt == 1
+            and len(events) == 1
+            and payload is None
+            and (last.node or "") == writer
+        ):
             asset, key = last.asset, key_text(last.partition_key)
             start = (run_id, instant_text(last.at), asset, key)
             return cls(run_id, done, epoch, {(run_id, asset, key): 1}, start)

@@ -132,8 +132,8 @@ def creation_of(run: RunRecord) -> RunQueued:
 
 def event_details(event: Event) -> str | None:
     """What an event says beyond the columns of `events`."""
-    if type(event) is StepStarted:
-        return None  # Nothing. It is half of all events.
+    if type(event) is StepStarted:  # Half of all events.
+        return None if event.node is None else to_json({"node": event.node})
     data = encode_event(event)
     rest = {name: value for name, value in data.items() if name not in _IN_COLUMNS}
     return to_json(rest) if rest else None
@@ -158,10 +158,10 @@ def events_of(row: Mapping[str, Any]) -> list[tuple[int, Event]]:
     last, assets = row["number"], row["starts_asset"]
     if assets is None:
         return [(last, event_of(row))]
-    run_id = row["run_id"]
+    run_id, node = row["run_id"], row["starts_node"]
     starts = zip(row["starts_at"], assets, row["starts_key"], strict=True)
     return [
-        (number, StepStarted(at, run_id, asset, key_of(key), 1))
+        (number, StepStarted(at, run_id, asset, key_of(key), 1, node))
         for number, (at, asset, key) in enumerate(starts, last - len(assets) + 1)
     ]
 

@@ -81,7 +81,7 @@ class Journal:
 
     def write(self, events: Sequence[Event], epoch: int, payload: bytes | None = None) -> Awaitable[None]:
         """Record events of one run, all or none; when that is done, what is returned ends. Raises `StaleWrite`."""
-        entry = Write.of(events, epoch, self._future(), payload)
+        entry = Write.of(events, epoch, self._future(), payload, self.writer)
         if payload is not None and len(payload) > _ALONE:
             self._check_open()
             return write_large(self._database, self.writer, entry)

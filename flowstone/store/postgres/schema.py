@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LATEST", "installed", "migrate", "require", "require_writable"]
 
-LATEST: Final = 44
+LATEST: Final = 45
 """The version this release works with; a test holds it against the files."""
 
 _PATIENCE: Final = 3_600.0  # Seconds for one migration of a large database, and for whoever waits for it.

@@ -7,7 +7,8 @@ select told.* from (
         and events.kind in ('step.started', 'step.retried', 'step.waiting')
     order by events.attempt desc, events.number desc limit 1)
     union all
-    (select 0, 'step.started', begun.at, starts.run_id, begun.asset, begun.key, 1, null
+    (select 0, 'step.started', begun.at, starts.run_id, begun.asset, begun.key, 1,
+        case when starts.node is not null then json_build_object('node', starts.node)::text end
     from flowstone.starts cross join unnest(starts.at, starts.asset, starts.key) as begun(at, asset, key)
     where starts.run_id = $1 and $3 = any (starts.key) and begun.asset = $2 and begun.key = $3 limit 1)
 ) as told order by told.number desc limit 1

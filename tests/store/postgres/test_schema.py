@@ -11,6 +11,7 @@ import pytest
 
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.events import StepStarted, StepWaiting
+from flowstone.store.cluster import Node
 from flowstone.store.items import UNKNOWN_IO, ItemSet
 from flowstone.store.postgres import PostgresStore, schema
 from flowstone.store.postgres.schema import LATEST
@@ -221,6 +222,32 @@ async def test_what_waits_and_is_to_be_delivered_keeps_its_order(empty_database)
     assert asked == [("run-3", "b"), ("run-1", "a"), ("run-2", "a"), ("run-3", "a")]
     pending = await store.deliveries.pending("sales", "alert", limit=9)
     assert [each.lane for each in pending] == ["run-1", "run-2", "run-0"]
+    await store.close()
+
+
+OLDER_STARTS = """
+insert into flowstone.runs (id, pipeline, asset, request, status, created_at, last_event)
+values ('run-1', 'sales', 'a', '{"kind": "materialize", "asset": "a"}', 'running', '2025-01-15', 3);
+insert into flowstone.starts (run_id, number, at, asset, key)
+values ('run-1', 3, array['2025-01-15 00:00:01Z', '2025-01-15 00:00:01Z']::timestamptz[], '{a,b}', '{"",""}');
+"""
+
+
+async def test_the_node_of_what_an_older_release_began_is_not_known(empty_database):
+    """Nor is one made up; of what begins from now on it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "LATEST", 44)
+        patch.setattr(schema, "migrations", lambda: migrations()[:44])
+        await PostgresStore(empty_database).migrate()
+    await do(empty_database, OLDER_STARTS)
+    store = PostgresStore(empty_database)
+    await store.open()
+    await store.cluster.join(Node("n1", "h", 1, "1", ("sales",), 8, 60.0), lambda: None)
+    await store.write(start("c", node="n1"))
+    found = [event for _, event in await store.events("run-1", after=1)]
+    assert found == [start("a"), start("b"), start("c", node="n1")]
+    assert await store.attempt_event("run-1", ("a", None)) == start("a")
+    assert await store.attempt_event("run-1", ("c", None)) == start("c", node="n1")
     await store.close()
 
 

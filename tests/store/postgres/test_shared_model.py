@@ -63,7 +63,7 @@ def events(draw, run_id):
     where = {"run_id": run_id, "attempt": attempt}
     match draw(st.sampled_from(["start", "end", "end", "wait", "wait", "once", "run", "finish"])):
         case "start":
-            return start(asset, key, **where)
+            return start(asset, key, node=draw(st.sampled_from([None, *NODES])), **where)
         case "end":
             inputs = draw(st.lists(steps, max_size=2))
             return end(asset, key, status=draw(st.sampled_from(END)), inputs=inputs, **where)
@@ -256,7 +256,9 @@ class SharedModel(CallerRules, AutomationRules, DeliveryRules, Twins):
         epoch, attempt = self._epoch(run_id), 1
         leases = [StepLease(run_id, *step, attempt, epoch, to)]
         if self.both(node, lambda store: store.cluster.grant(leases)) is None:
-            self.both(to, lambda store: store.write(start(*step, run_id=run_id, attempt=attempt), epoch))
+            self.both(
+                to, lambda store: store.write(start(*step, run_id=run_id, attempt=attempt, node=to), epoch)
+            )
             self.both(node, lambda store: store.cluster.begun(run_id, {step: attempt}), ordered=False)
 
     @rule(node=nodes, run_id=run_ids, some=st.lists(steps, unique=True))
