@@ -36,7 +36,7 @@ from flowstone.server.options import ServerOptions
 from flowstone.server.pages import PAGES
 from flowstone.server.partition_acts import partition_acts_router
 from flowstone.server.problems import add_problem_handlers
-from flowstone.server.render import STATIC, Renderer
+from flowstone.server.render import STATIC, Renderer, static_version
 from flowstone.server.run_acts import run_acts_router
 from flowstone.server.site import pages_router
 from flowstone.server.timelines import Timelines
@@ -78,7 +78,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.state.attempts = Attempts()
     app.state.stop = ServerStop()
     app.add_middleware(Gate, runtime=runtime, options=options, stop=app.state.stop)
-    app.add_middleware(SecureHeaders)
+    app.add_middleware(SecureHeaders, version=static_version())
     add_problem_handlers(app)
     add_trouble_pages(app)
     app.include_router(_health_router(runtime))

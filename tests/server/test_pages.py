@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from flowstone import Pipeline, RunFailed
+from flowstone.server.render import static_version
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' &amp;"
 
@@ -71,6 +72,20 @@ async def test_a_page_tells_browsers_what_they_may_do(visit):
             200,
             "public, max-age=31536000, immutable",
         )
+
+
+async def test_only_files_of_this_version_are_kept(visit):
+    """Not what is not there, and not what is asked for by the version of another release."""
+    async with visit(shop()) as visitor:
+        version = static_version()
+        for path, status in (
+            (f"/static/nothing.css?v={version}", 404),
+            ("/static/flowstone.css?v=1", 200),
+            (f"/static/flowstone.css?v={version}1", 200),
+            ("/static/flowstone.css", 200),
+        ):
+            answer = await visitor.get(path)
+            assert (answer.status_code, answer.headers["cache-control"]) == (status, "no-store")
 
 
 async def test_it_lies_below_a_path_of_somebody_else(visit):

@@ -156,7 +156,11 @@ class _Forwarder(logging.Handler):
 
 def _frame(record: logging.LogRecord) -> bytes:
     """With message, exception and fields as text, but for plain values: the program may lack a class."""
-    facts = {**vars(record), "msg": record.getMessage(), "args": None, "exc_info": None}
+    try:
+        message = record.getMessage()
+    except Exception as error:
+        message = f"<its message cannot be read: {type(error).__name__}>"
+    facts = {**vars(record), "msg": message, "args": None, "exc_info": None}
     if record.exc_info:
         facts["exc_text"] = logging.Formatter().formatException(record.exc_info)
     return pickle.dumps(Logged({name: _plain(value) for name, value in facts.items()}))

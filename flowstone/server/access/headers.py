@@ -23,13 +23,21 @@ _ALWAYS: Final = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_FOUND: Final = frozenset({200, 206, 304})
 
 
 class SecureHeaders:
-    """ASGI middleware: scripts and styles only from here, no frames, nothing kept by browsers but static files."""
+    """ASGI middleware: scripts and styles only from here, no frames, nothing kept by browsers but static files.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: What answers.
+        version: Of the static files, by which they are asked for.
+    """
+
+    def __init__(self, app: ASGIApp, version: str) -> None:
         self._app = app
+        self._version = f"v={version}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -37,21 +45,22 @@ class SecureHeaders:
             await self._app(scope, receive, send)
             return
 
-        kept = _kept(scope)  # Before the application divides the path into where it is mounted and the rest.
+        for_ever = self._is_versioned(
+            scope
+        )  # Before the path is divided into where it is mounted and the rest.
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _ALWAYS:
                     headers[name] = value
-                headers["Cache-Control"] = kept
+                found = message["status"] in _FOUND
+                headers["Cache-Control"] = _FOR_EVER if for_ever and found else "no-store"
             await send(message)
 
         await self._app(scope, receive, answer)
 
-
-def _kept(scope: Scope) -> str:
-    """Static files are asked for by their version, so they may be kept for ever."""
-    versioned = b"v=" in scope.get("query_string", b"")
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return "public, max-age=31536000, immutable" if path.startswith("/static/") and versioned else "no-store"
+    def _is_versioned(self, scope: Scope) -> bool:
+        """Whether it asks for a static file of this version: that may be kept for ever, and nothing else."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        return bool(path.startswith("/static/") and scope.get("query_string") == self._version)

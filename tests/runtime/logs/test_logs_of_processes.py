@@ -51,6 +51,17 @@ def dies() -> int:
     os._exit(3)
 
 
+class Unreadable:
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+@pipeline.asset(run_in="process")
+def garbles() -> int:
+    logging.getLogger("shop").warning("%s", Unreadable())
+    return 1
+
+
 @pytest.fixture
 async def runtime():
     """A running runtime."""
@@ -77,6 +88,12 @@ async def test_what_is_said_in_a_worker_process_is_kept(runtime, capfd):
     assert {(line.asset, line.attempt) for line in lines} == {("speaks", 1)}
     assert "printed 1" in capfd.readouterr().err
     assert [line.message for line in await lines_of(runtime, "again")] == ["next"]
+
+
+async def test_a_message_that_cannot_be_read_leaves_a_line(runtime):
+    """As it does in the process of the runtime."""
+    (line,) = await lines_of(runtime, "garbles")
+    assert (line.level, line.message) == ("warning", "<its message cannot be read: RuntimeError>")
 
 
 async def test_the_last_words_of_a_process_that_dies_are_kept(runtime):
