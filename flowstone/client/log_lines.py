@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -22,6 +23,10 @@ __all__ = ["RemoteLogLines"]
 
 _SILENCE: Final = 60.0
 """Seconds after which a log that is followed is asked for anew: nothing says meanwhile that the server is there."""
+
+
+_HELD: Final = 5.0
+"""Seconds after which a connection without a line counts as one to a server that is there."""
 
 
 class RemoteLogLines:
@@ -52,7 +57,8 @@ class RemoteLogLines:
         self._tail = tail
         self._patience = patience
         self._open = AsyncExitStack()
-        self._lines: AsyncIterator[LogLine | None] | None = None
+        self._lines: AsyncIterator[str] | None = None
+        self._since = 0.0
         self._over = False
 
     def __await__(self) -> Generator[Any, None, Self]:
@@ -74,19 +80,20 @@ class RemoteLogLines:
             RunNotFound: There is no such run.
             AssetNotFound: There is no such asset.
             PartitionError: The partition is foreign to the asset.
-            ServerUnavailable: The server could not be reached for too long.
+            ServerUnavailable: The server could not be reached for too long, or a line cannot be read.
         """
         while not self._over and self._left != 0:
             try:
                 await self._begun()
-                self._patience.reached()
                 assert self._lines is not None
-                line = await anext(self._lines, None)
+                text = await anext(self._lines, None)
             except ServerUnavailable as error:
                 await self._cut(error)
                 continue
-            if line is None:
+            if text is None:
                 break
+            # Outside of what is tried again: a line that cannot be read now cannot be read the next time.
+            line = _line(text)
             self._patience.reached()
             self._after = line.number
             if self._left is not None:
@@ -113,31 +120,35 @@ class RemoteLogLines:
                 )
             )
             self._lines = _followed(lines) if self._follow else _read(lines)
+            self._since = asyncio.get_running_loop().time()
         return self
 
     async def _cut(self, error: ServerUnavailable) -> None:
+        # A log may be quiet for long. A connection that is cut as soon as it is made is none that was reached.
+        if self._lines is not None and asyncio.get_running_loop().time() - self._since >= _HELD:
+            self._patience.reached()
         self._lines = None
         await self._open.aclose()
         self._open = AsyncExitStack()
         await self._patience.rest(error)
 
 
-async def _read(lines: AsyncIterator[str]) -> AsyncIterator[LogLine | None]:
+async def _read(lines: AsyncIterator[str]) -> AsyncIterator[str]:
     """Lines of JSON."""
     async for line in lines:
         if line:
-            yield _line(line)
+            yield line
 
 
-async def _followed(lines: AsyncIterator[str]) -> AsyncIterator[LogLine | None]:
-    """Server-sent events, up to the one that says that there are no more."""
+async def _followed(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The data of server-sent events, up to the one that says that there are no more."""
     async for message in messages(lines):
         if message.event == "end":
             return
         if message.event == "problem":
             break
         if message.data:
-            yield _line(message.data)
+            yield message.data
     raise ServerUnavailable("The stream has ended before the run.")
 
 

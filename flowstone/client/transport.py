@@ -249,9 +249,22 @@ class Transport:
                 await response.aclose()
 
     async def _lines(self, response: Any) -> AsyncIterator[str]:
+        """The lines as they come.
+
+        A line ends at a line feed alone: JSON has other characters in its texts at which `str.splitlines` splits.
+        """
+        begun = bytearray()
         with self._worded():
-            async for line in response.aiter_lines():
-                yield line
+            async for chunk in response.aiter_bytes():
+                first, *others = chunk.split(b"\n")
+                begun += first
+                for each in others:
+                    yield _line(begun)
+                    begun = bytearray(each)
+                if len(begun) > _LARGEST:
+                    raise ServerUnavailable(f"{self.address.url} sends a line that is too long to be read.")
+        if begun:
+            yield _line(begun)
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -419,6 +432,10 @@ class _Worded:
 
         if isinstance(error, httpx2.TransportError | httpx2.StreamError | httpx2.DecodingError):
             raise self._transport._unreached(error) from None
+
+
+def _line(found: bytearray) -> str:
+    return found.removesuffix(b"\r").decode(errors="replace")
 
 
 def _text(value: Any) -> str:

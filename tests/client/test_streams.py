@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx2
 import pytest
 
+from flowstone import Context, Pipeline
+from flowstone.client import Client
 from flowstone.errors import ServerUnavailable
 from tests.client.shops import store
 
@@ -115,3 +118,50 @@ async def test_a_server_that_stays_away_ends_what_is_followed(serve, cutting):
         with pytest.raises(ServerUnavailable, match="no FlowStone server"):
             for _ in range(100):
                 await anext(feed)
+
+
+SEPARATORS = "one\u2028two\u2029three\x85four\x0bfive\x0csix\x1cseven"
+
+
+async def test_what_a_line_says_does_not_end_it(serve):
+    """Only a line feed ends a line: JSON has all other separators of lines in its texts as they are."""
+    pipeline = Pipeline("separators")
+
+    @pipeline.asset
+    async def said(context: Context) -> None:
+        context.log.info(SEPARATORS)
+
+    async with serve(pipeline, client={"reconnect": 0.01}) as served:
+        run = await served.client.submit("said", tags={"what": SEPARATORS})
+        async with asyncio.timeout(20):
+            assert [line.message async for line in served.client.logs(run.id, follow=True)] == [SEPARATORS]
+            assert [line.message async for line in served.client.logs(run.id)] == [SEPARATORS]
+
+
+@pytest.mark.parametrize("follow", [False, True])
+async def test_a_log_that_cannot_be_read_is_asked_for_once(follow):
+    """It is the same the next time."""
+    asked = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200, text='data: {"no": "line"}\n\n' if follow else '{"no": "line"}\n')
+
+    async with Client("http://127.0.0.1:1", transport=httpx2.MockTransport(answer)) as client:
+        with pytest.raises(ServerUnavailable, match="cannot be read"):
+            await anext(client.logs("a", follow=follow))
+    assert len(asked) == 1
+
+
+async def test_a_log_that_is_cut_before_its_first_line_is_not_asked_for_for_ever():
+    """A server that answers and then says nothing has not been reached."""
+    asked = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200, text="")
+
+    async with Client("http://127.0.0.1:1", transport=httpx2.MockTransport(answer)) as client:
+        with pytest.raises(ServerUnavailable, match="ended before the run"):
+            await anext(client.logs("a", follow=True))
+    assert len(asked) == 5
