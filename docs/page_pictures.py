@@ -56,9 +56,9 @@ async def serving(runtime: Runtime) -> AsyncIterator[str]:
 
 async def a_day_of_it(runtime: Runtime) -> dict[str, str]:
     """What there is to see: a year, two days that failed, a question, a run under way; where each page is."""
-    year = await runtime.backfill("monthly", upstream=True, max_parallel=4, tags={"by": "ada"})
-    await runtime.submit("newsletter", tags={"by": "grace"})
-    await runtime.submit("forecast", upstream=False, tags={"by": "linus"})
+    year = await runtime.backfill("monthly", upstream=True, max_parallel=4, by="ada")
+    await runtime.submit("newsletter", by="grace")
+    await runtime.submit("forecast", upstream=False, by="linus")
     await asyncio.sleep(4)
     again = "partitions=2025-03-10:2025-03-20&upstream=yes&refresh=missing&config.revenue.currency=NOK"
     return {
