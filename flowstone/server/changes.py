@@ -79,11 +79,12 @@ class Changes:
         """Inside, what happens is heard of."""
         ear = Ear(self)
         if self._events is None:
-            # Also of what is not recorded: progress, and the end of the runtime.
-            self._events = events = self._runtime.subscribe()
-            await self._held.enter_async_context(events)
-            events.on_offer = self._happened
-            self._held.enter_context(self._runtime.watch(self._happened))
+            async with AsyncExitStack() as entered:
+                # Also of what is not recorded: progress, and the end of the runtime.
+                events = await entered.enter_async_context(self._runtime.subscribe())
+                events.on_offer = self._happened
+                entered.enter_context(self._runtime.watch(self._happened))
+                self._events, self._held = events, entered.pop_all()
         self._listening += 1
         try:
             yield ear

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -101,18 +100,9 @@ def _stream(page: Page) -> Any:
         messages = _messages(page, request, identity)
         # Before the answer begins: what cannot be shown is an error as on the page itself.
         first = await anext(messages)
-        return event_stream(_while_shown(first, messages))
+        return event_stream(messages, first)
 
     return stream
-
-
-async def _while_shown(first: str, messages: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
-    """The messages, until what they are about is gone: whoever asks again is told so."""
-    async with aclosing(messages):
-        yield first
-        with suppress(FlowstoneError):
-            async for message in messages:
-                yield message
 
 
 async def _messages(page: Page, request: Request, identity: Identity) -> AsyncGenerator[str, None]:
@@ -125,7 +115,8 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncGe
     render = partial(_blocks, page, request, identity)
     goes_on = (lambda: state.known.goes_on) if page.stale else None
     changes = fragments(state.renderings, address, render, page.pace, page.idle, goes_on)
-    async with aclosing(changes):
+    shown = False
+    try:
         async for blocks in changes:
             fresh = [] if news is None else await news()
             # It is JSON. Whoever took it for a page would still find no elements in it.
@@ -135,6 +126,13 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncGe
             )
             # How far behind what is shown is: a page that does not hear it for a while says that it is not live.
             yield f"{blocks}{named}event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
+            shown = True
+    except FlowstoneError:
+        if not shown:
+            raise
+        # What it is about is gone: whoever asks again is told so.
+    finally:
+        await changes.aclose()
 
 
 async def _blocks(page: Page, request: Request, identity: Identity) -> Mapping[str, str]:

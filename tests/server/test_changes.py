@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from flowstone import Pipeline, Runtime
+import pytest
+
+from flowstone import Pipeline, Runtime, StoreUnavailable
 from flowstone.server.changes import Changes
 
 
@@ -74,3 +76,23 @@ async def test_the_end_of_the_runtime_is_told():
         assert ears[0].ended
         ears[1].look()
         assert ears[1].ended
+
+
+async def test_who_comes_after_one_that_could_not_listen_hears_all(monkeypatch):
+    """A store that does not answer for a moment leaves no half of it."""
+    async with Runtime(shop()) as runtime:
+        changes = Changes(runtime)
+
+        def refused(changed):
+            raise StoreUnavailable("it is away")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(runtime, "watch", refused)
+            with pytest.raises(StoreUnavailable):
+                async with changes.heard():
+                    pass
+        assert runtime._ctx.stream.statistics().subscribers == 0
+        async with changes.heard() as ear:
+            ear.look()
+            await runtime.materialize("orders")
+            await ear.wait()

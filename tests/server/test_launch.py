@@ -231,6 +231,47 @@ def test_a_text_names_what_it_was_made_of(reader, data):
     assert reader.ranges(ranges_text(places, reader.labels)) == places
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" + " " * 60_000 + "x",
+        "x:" * 30_000,
+        '"' * 60_001,
+        '"a,' * 20_000,
+        '"a"' * 20_000,
+        ":" * 60_000,
+        '"a":' * 15_000,
+    ],
+)
+def test_no_text_takes_longer_than_it_is_long(text):
+    """A regular expression took 14 seconds for the first; whoever may look can send any of them."""
+    reader = READERS[-1]
+    looked = 0
+    place = reader._place
+
+    def counted(end):
+        nonlocal looked
+        looked += len(end)
+        return place(end)
+
+    reader._place = counted
+    try:
+        with pytest.raises(PartitionError):
+            reader.ranges(text)
+    finally:
+        del reader._place
+    assert looked <= 40 * len(text)
+
+
+def test_a_thousand_times_all_are_all():
+    """Overlapping ranges give each partition once."""
+    assert READERS[0].ranges(", ".join(["2025-01-01:2025-01-31"] * 1_000)) == list(range(31))
+    assert READERS[0].ranges("2025-01-05:2025-01-20, 2025-01-07, 2025-01-18:2025-01-22, 2025-01-01") == [
+        0,
+        *range(4, 22),
+    ]
+
+
 @pytest.mark.parametrize("text", ["2025-01-32", "2025-01-02:", "x:y", "2025-01-05:2025-01-01", ":"])
 def test_what_is_no_partition_is_refused(text):
     with pytest.raises(PartitionError):

@@ -27,16 +27,23 @@ class Stream(StreamingResponse):
 
     Args:
         messages: Makes the answer, piece by piece.
+        first: A piece that it has made already, to find out whether there is anything.
         options: As of `StreamingResponse`.
     """
 
-    def __init__(self, messages: AsyncGenerator[Any, None], **options: Any) -> None:
-        super().__init__(messages, **options)
+    def __init__(self, messages: AsyncGenerator[Any, None], first: Any = None, **options: Any) -> None:
+        super().__init__(messages if first is None else _after(first, messages), **options)
         self._messages = messages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._messages):
             await super().__call__(scope, receive, send)
+
+
+async def _after(first: Any, messages: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    yield first
+    async for each in messages:
+        yield each
 
 
 def message(number: int, data: str, kind: str = "") -> bytes:
@@ -45,10 +52,10 @@ def message(number: int, data: str, kind: str = "") -> bytes:
     return f"id: {number}\n{named}data: {data}\n\n".encode()
 
 
-def event_stream(messages: AsyncGenerator[bytes | str, None]) -> Stream:
-    """An answer of server-sent events, which nobody on the way is to keep or to collect."""
+def event_stream(messages: AsyncGenerator[bytes | str, None], first: str | None = None) -> Stream:
+    """An answer of server-sent events, which nobody on the way keeps or collects; arguments as of `Stream`."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Stream(messages, media_type=EVENT_STREAM, headers=headers)
+    return Stream(messages, first, media_type=EVENT_STREAM, headers=headers)
 
 
 def last_number(given: str) -> int:

@@ -29,7 +29,8 @@ class Messages:
 
 @pytest.mark.parametrize("version", ["2.3", "2.4"])
 @pytest.mark.parametrize("sent_before", [0, 1, 5])
-async def test_what_makes_it_is_closed_with_the_connection(version, sent_before):
+@pytest.mark.parametrize("with_first", [False, True])
+async def test_what_makes_it_is_closed_with_the_connection(version, sent_before, with_first):
     """Also where that ends while a message is sent: a reader would stay subscribed until garbage is collected."""
     messages, gone, sent = Messages(), asyncio.Event(), 0
 
@@ -46,8 +47,10 @@ async def test_what_makes_it_is_closed_with_the_connection(version, sent_before)
         await gone.wait()
         return {"type": "http.disconnect"}
 
-    await anext(messages.made)  # As a page does, to find out before it answers whether there is anything.
-    answer = Stream(messages.made, media_type="text/event-stream")
+    first = await anext(
+        messages.made
+    )  # As a page does, to find out before it answers whether there is anything.
+    answer = Stream(messages.made, first if with_first else None, media_type="text/event-stream")
     scope = {"type": "http", "asgi": {"spec_version": version}}
     with suppress(ClientDisconnect):
         await answer(scope, receive, send)
