@@ -93,10 +93,10 @@ class Asking(Connected):
             told = await self._transport.listed(PartitionModel, "assets", name, "partitions")
             shown = told if latest is None else told[-latest:]
             places = {each.partition_key: place for place, each in enumerate(shown)}
-            known = [(each.status, [each.partition_key]) for each in shown]
+            known = [(each.recorded, [each.partition_key]) for each in shown]
             skips: dict[str | None, list[str | None]] = {}
             for each in shown:
-                if each.status is Status.SKIPPED:
+                if each.recorded is Status.SKIPPED:
                     skips.setdefault(each.cause, []).append(each.partition_key)
             found[name] = states_of(name, places, known, len(told), skips)
         return found
@@ -106,7 +106,7 @@ class Asking(Connected):
         found = {}
         for name in await self._names(assets):
             told = await self._transport.get(AssetDetailsModel, "assets", name)
-            found[name] = PartitionCounts(name, told.partition_count, told.have, told.counts)
+            found[name] = PartitionCounts(name, told.partition_count, told.have, told.recorded)
         return found
 
     # Records ------------------------------------------------------------------------------------------------

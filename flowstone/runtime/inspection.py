@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from flowstone.errors import ArgumentError
 from flowstone.runtime.client.explaining import Surroundings, explain
 from flowstone.runtime.client.handle import Run
+from flowstone.runtime.client.log_filter import LogFilter
 from flowstone.runtime.client.log_lines import log_lines
 from flowstone.runtime.client.requests import asset_named, bounded_count, encoded, page_of
 from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from flowstone.assets.output import Output
     from flowstone.runs.explanation import Explanation
     from flowstone.runs.items import Item
+    from flowstone.runs.log_line import LogLevel
     from flowstone.runs.records import Materialization, RunRecord, Status
     from flowstone.runtime.client.lineage import Lineage
     from flowstone.runtime.client.log_lines import LogLines
@@ -107,6 +109,8 @@ class Inspection(Observation):
         after: int = 0,
         limit: int | None = None,
         tail: int | None = None,
+        level: LogLevel | None = None,
+        contains: str | None = None,
     ) -> LogLines:
         """What the code of a run's attempts logged and printed, in the order in which it was kept.
 
@@ -122,13 +126,17 @@ class Inspection(Observation):
             tail: Only the newest so many, and with `follow` what comes after them. Those that an attempt on this
                 node has said last, and that are not kept before its end, are among them (`held`). Not together with
                 `after`. Default: from the first one on.
+            level: Only lines of this level or a higher one: `debug`, `info`, `warning`, `error` or `critical`.
+                Default: of any.
+            contains: Only lines with this text in their message, fields, logger, traceback or step, in upper or
+                lower case. Default: all.
 
         Raises:
             RunNotFound: There is no such run. This and the following are raised by the first line.
             AssetNotFound: There is no such asset.
             PartitionError: The partition is foreign to the asset.
             ValueError: A partition is given and no asset; or `after`, `limit` or `tail` is no whole number of at
-                least 0, or `after` and `tail` are given both.
+                least 0, or `after` and `tail` are given both; or there is no such level.
         """
         ctx = self._started()
         _, after = page_of(0, after)
@@ -137,9 +145,16 @@ class Inspection(Observation):
             raise ArgumentError(
                 "`after` begins behind a line, `tail` with the newest ones: give one of them."
             )
-        step = (asset, partition)
         return log_lines(
-            ctx, self._client, run_id, step, follow=follow, after=after, limit=wanted, tail=newest
+            ctx,
+            self._client,
+            run_id,
+            (asset, partition),
+            follow=follow,
+            after=after,
+            limit=wanted,
+            tail=newest,
+            wanted=LogFilter.of(level, contains),
         )
 
     async def items(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowstone.assets.partition_labels import step_label
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
-    from flowstone.runs.log_line import LogLine
+    from flowstone.runs.log_line import LogLevel, LogLine
     from flowstone.runtime.runtime import Runtime
 
-__all__ = ["LogWanted", "NewestLines", "log_text", "read_log", "read_newest"]
+__all__ = ["LogWanted", "LookedFor", "NewestLines", "log_text", "read_log", "read_newest"]
 
 LogWanted = tuple[str, Any, int | None]
 """Of which asset (empty: all), of which partition, and of which attempt (None: all)."""
+
+LookedFor: TypeAlias = "tuple[LogLevel | None, str]"
+"""The lowest level (None: any), and what they have in them (empty: anything)."""
 
 _PAGE: Final = 500
 _NEWEST: Final = 200
@@ -42,16 +45,32 @@ class NewestLines:
 
 
 async def read_log(
-    runtime: Runtime, run_id: str, wanted: LogWanted, after: int, most: int = _PAGE
-) -> tuple[list[list[Any]], int]:
-    """The next lines after a number, and the number after which to go on. Raises `RunNotFound`."""
+    runtime: Runtime, run_id: str, wanted: LogWanted, after: int, looked_for: LookedFor = (None, "")
+) -> tuple[list[list[Any]], int, bool]:
+    """The next lines after a number, the number after which to go on, and whether there may be more then.
+
+    Args:
+        runtime: Whose.
+        run_id: The run.
+        wanted: Of which asset, partition and attempt.
+        after: The number.
+        looked_for: Which lines, of all that are kept.
+
+    Raises:
+        RunNotFound: There is no such run.
+    """
     asset, partition, attempt = wanted
+    level, text = looked_for
     rows: list[list[Any]] = []
-    async for line in runtime.logs(run_id, asset or None, partition, after=after, limit=most):
-        after = line.number
+    read = 0
+    lines = runtime.logs(
+        run_id, asset or None, partition, after=after, limit=_PAGE, level=level, contains=text or None
+    )
+    async for line in lines:
+        after, read = line.number, read + 1
         if attempt is None or line.attempt == attempt:
             rows.append(_row(line, named=not asset))
-    return rows, after
+    return rows, after, read == _PAGE
 
 
 async def read_newest(runtime: Runtime, run_id: str, wanted: LogWanted) -> NewestLines:
@@ -69,14 +88,15 @@ async def read_newest(runtime: Runtime, run_id: str, wanted: LogWanted) -> Newes
     )
 
 
-def log_text(rows: list[list[Any]], after: int, last: int) -> str:
-    """As an event tells it: what came between two numbers."""
-    return json.dumps({"from": after, "to": last, "rows": rows}, separators=(",", ":"))
+def log_text(rows: list[list[Any]], after: int, last: int, *, more: bool = False) -> str:
+    """As an event tells it: what came between two numbers, and whether there may be more."""
+    return json.dumps({"from": after, "to": last, "rows": rows, "more": more}, separators=(",", ":"))
 
 
 def _row(line: LogLine, *, named: bool) -> list[Any]:
     fields = " ".join(f"{name}={value}" for name, value in line.fields.items() if name not in _HIDDEN)
-    text = f"{line.message} {fields}".rstrip()
+    logger = line.fields.get("logger")
+    text = " ".join(filter(None, (f"{logger}:" if logger else "", line.message, fields)))
     if named:
         text = f"{step_label(line.asset, line.partition_key)}  {text}"
     first, _, rest = text.partition("\n")

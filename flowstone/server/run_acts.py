@@ -6,13 +6,15 @@ What changes something is a form: it works without scripts, and ends at the page
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 
+from flowstone.runs.log_line import LogLevel
 from flowstone.server.access.csrf import form_of
 from flowstone.server.access.guard import Operator, Reader
 from flowstone.server.access.prefix import prefix_of
@@ -24,6 +26,16 @@ from flowstone.server.views.run_list import FILTERS, read_runs
 __all__ = ["run_acts_router"]
 
 _AT_ONCE: Final = 16  # Runs that are cancelled at a time.
+
+
+class _Lines(BaseModel):
+    """Which lines of a log a page asks for."""
+
+    step: str = ""
+    attempt: int = 0
+    after: Annotated[int, Field(ge=0)] = 0
+    level: LogLevel | None = None
+    contains: Annotated[str, Field(max_length=1_000)] = ""
 
 
 def run_acts_router() -> APIRouter:
@@ -69,12 +81,14 @@ def run_acts_router() -> APIRouter:
         return Response(found.whole(first, last, by=by), media_type="application/json", headers=_NOT_KEPT)
 
     @router.get("/runs/{run_id}/lines")
-    async def lines(
-        request: Request, run_id: str, _: Reader, step: str = "", attempt: int = 0, after: int = 0
-    ) -> Response:
-        wanted: LogWanted = (*step_of(step), attempt or None) if step else ("", None, None)
-        rows, end = await read_log(request.app.state.runtime, run_id, wanted, max(0, after))
-        return Response(log_text(rows, after, end), media_type="application/json", headers=_NOT_KEPT)
+    async def lines(request: Request, run_id: str, _: Reader, query: Annotated[_Lines, Query()]) -> Response:
+        step = query.step
+        wanted: LogWanted = (*step_of(step), query.attempt or None) if step else ("", None, None)
+        rows, end, more = await read_log(
+            request.app.state.runtime, run_id, wanted, query.after, (query.level, query.contains)
+        )
+        text = log_text(rows, query.after, end, more=more)
+        return Response(text, media_type="application/json", headers=_NOT_KEPT)
 
     return router
 

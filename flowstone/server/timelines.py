@@ -400,7 +400,8 @@ class Timelines:
         now = asyncio.get_running_loop().time()
         known = self._logs.get(key)
         if known is None or now - known[0] > _FRESH:
-            known = self._logs[key] = (now, await read_log(self._runtime, run_id, wanted, after))
+            rows, end, _ = await read_log(self._runtime, run_id, wanted, after)
+            known = self._logs[key] = (now, (rows, end))
             while len(self._logs) > _LOGS:
                 self._logs.popitem(last=False)
         return known[1]

@@ -39,7 +39,9 @@ class AssetDetailsModel(AssetModel):
     have: int = 0
     """How many have a current value, also if they have failed since."""
     counts: dict[Status, int]
-    """How many partitions there are of each status, by what is on record."""
+    """How many partitions there are of each status: what waits, runs or is to begin counts as that."""
+    recorded: dict[Status, int]
+    """The same by what is on record alone."""
     freshness: FreshnessModel | None
     """How fresh it is; null if it does not say how fresh it is to be."""
 
@@ -128,6 +130,8 @@ class PartitionModel(Model):
     partition_key: str | None = None
     """The same as machines write it."""
     status: Status
+    """Whether it waits, runs or is to begin; else what has become of it."""
+    recorded: Status
     """What has become of it, by what is on record."""
     cause: str | None
     """Of one that was skipped: the step whose failure was the cause; null: it was skipped by choice."""

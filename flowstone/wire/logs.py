@@ -82,5 +82,9 @@ class LogsQuery(Given):
     """How many at most. Default: all."""
     tail: Annotated[int, Field(ge=1, le=MOST)] | None = None
     """Only the newest so many, and what is said after them. Not together with `after`."""
+    level: LogLevel | None = None
+    """Only those of this level or a higher one."""
+    contains: Text | None = None
+    """Only those with this text in their message, fields, logger, traceback or step, in upper or lower case."""
     follow: bool = False
     """Whether to go on until the run has ended: as server-sent events, `Last-Event-ID` goes on."""

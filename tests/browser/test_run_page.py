@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 
 from flowstone import Context, Pipeline, Runtime, StaticPartitions
@@ -109,6 +110,37 @@ async def test_a_log_goes_on_where_its_stream_was_cut(site, monkeypatch):
         said = await page.locator(".logs > div > span").all_text_contents()
         assert said == [f"line {number}." for number in range(40)]
         assert cuts > 0
+
+
+async def test_a_filter_finds_lines_that_are_not_loaded(site):
+    """Of thousands some are shown, and all are searched; without the filter the newest are there again."""
+    pipeline = Pipeline("billing")
+
+    @pipeline.asset
+    async def invoices(context: Context) -> int:
+        for number in range(6_000):
+            if number % 1_000 == 7:
+                context.log.error("caught", number=number)
+            else:
+                context.log.info("read", number=number)
+        return 1
+
+    async with site(pipeline) as visited:
+        run = await visited.runtime.submit("invoices")
+        await run.wait()
+        page = await visited.open(f"/runs/{run.id}?log=run")
+        await page.locator(".logs", has_text="number=5999").wait_for()
+        await page.locator(".lvl").select_option("error")
+        await page.locator("[data-found]", has_text="6 lines").wait_for()
+        said = await page.locator(".logs > div > span").all_text_contents()
+        assert said == [f"invoices  caught number={number}" for number in range(7, 6_000, 1_000)]
+        await page.locator(".flt").fill("number=1007")
+        await page.locator("[data-found]", has_text=re.compile("^1 line$")).wait_for()
+        await page.locator(".flt").fill("nothing like it")
+        await page.locator("[data-nolog]", has_text="No line is like that.").wait_for()
+        await page.locator(".flt").fill("")
+        await page.locator(".lvl").select_option("")
+        await page.locator(".logs", has_text="number=5999").wait_for()
 
 
 async def test_a_bar_leads_to_its_step(site):

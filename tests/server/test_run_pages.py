@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 
 import pytest
@@ -123,6 +124,43 @@ async def test_a_run_that_nobody_knows_is_not_found_in_the_look_of_the_site(visi
         bars = await visitor.get("/runs/nobody/bars")
         assert (bars.status_code, bars.json()["type"]) == (404, "RunNotFound")
         assert (await visitor.get("/runs/nobody/lines")).status_code == 404
+
+
+async def test_a_log_is_searched_in_all_that_is_kept(visit):
+    """Whatever of it is shown; the name of the logger is shown, and found."""
+    pipeline = Pipeline("billing")
+
+    @pipeline.asset(partitions=StaticPartitions(["a", "b", "c"]))
+    def invoices(context: Context) -> int:
+        for number in range(400):
+            context.log.info("read", number=number)
+        logging.getLogger("billing.db").error("caught in %s", context.partition)
+        return 1
+
+    async with visit(pipeline) as visitor:
+        run = await visitor.runtime.submit_backfill("invoices")
+        await run.wait()
+        await settled(visitor, run.id, 1203)
+        path = f"/runs/{run.id}/lines"
+        errors = (await visitor.get(f"{path}?level=error")).json()
+        assert (sorted(row[3] for row in errors["rows"]), errors["more"]) == (
+            [f"invoices[{key}]  billing.db: caught in {key}" for key in "abc"],
+            False,
+        )
+        named = (await visitor.get(f"{path}?contains=BILLING.db&step=invoices[b]")).json()["rows"]
+        assert [row[3] for row in named] == ["billing.db: caught in b"]
+        every = (await visitor.get(path)).json()
+        assert (len(every["rows"]), every["more"]) == (500, True)
+        lines = (await visitor.get(f"/api/v1/runs/{run.id}/logs?level=error&contains=in c")).text
+        assert json.loads(lines)["message"] == "caught in c"
+        assert (await visitor.get(f"/api/v1/runs/{run.id}/logs?level=loud")).status_code == 422
+
+
+async def settled(visitor, run_id: str, number: int) -> None:
+    """Wait until so many lines are kept."""
+    async with asyncio.timeout(30):
+        while len([line async for line in visitor.runtime.logs(run_id)]) < number:
+            await asyncio.sleep(0)
 
 
 async def test_failed_steps_are_retried_from_the_page(visit):

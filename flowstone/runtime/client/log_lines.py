@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from flowstone.errors import ArgumentError, RuntimeStopping, StoreUnavailable
 from flowstone.remedies import Remedies
 from flowstone.runs.log_line import LogLine, level_name
+from flowstone.runtime.client.log_filter import FilteredReader
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.logs import LogPage
 from flowstone.store.protocol import StoreRefused
@@ -21,6 +22,7 @@ from flowstone.store.protocol import StoreRefused
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
+    from flowstone.runtime.client.log_filter import LogFilter
     from flowstone.runtime.client.run_client import RunClient
     from flowstone.runtime.context import RuntimeContext
     from flowstone.store.logs import KeptLine
@@ -200,8 +202,9 @@ def log_lines(
     after: int,
     limit: int | None,
     tail: int | None,
+    wanted: LogFilter | None,
 ) -> LogLines:
-    """The lines of a run, or of an asset in it, at one partition or all."""
+    """The lines of a run, or of an asset in it, at one partition or all; those that fit."""
     asset, partition = step
     if asset is None and partition is not None:
         raise ArgumentError(
@@ -210,6 +213,7 @@ def log_lines(
         )
 
     async def begin() -> Reader:
-        return _RuntimeReader(ctx, run_id, *await client.located(run_id, asset, partition))
+        reader = _RuntimeReader(ctx, run_id, *await client.located(run_id, asset, partition))
+        return reader if wanted is None else FilteredReader(reader, wanted)
 
     return LogLines(begin, RuntimeFollower(ctx, run_id) if follow else None, after, limit, tail)

@@ -14,6 +14,7 @@ from flowstone.server.api.paging import after_entry, place_after
 from flowstone.server.api.path_parameters import AssetName
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
+from flowstone.server.views.partition_shapes import overlaid, under_way
 from flowstone.wire.assets import (
     AssetDetailsModel,
     AssetsQuery,
@@ -65,21 +66,28 @@ def _add_partitions(routes: APIRouter) -> None:
         runtime: Served, _: Reader, asset: AssetName, query: Annotated[PartitionsQuery, Query()]
     ) -> Page[PartitionModel]:
         name = runtime.graph[asset].name
-        states = (await runtime.partition_states(name))[name]
+        recorded = (await runtime.partition_states(name))[name]
+        states = overlaid(recorded, (await under_way(runtime)).get(name, {}))
         place = place_after(states.keys, query.after(f"partitions of {name}", Text | None))
         wanted = frozenset(query.status)
-        causes = {key: cause for cause, keys in states.skips.items() for key in keys}
-        found: list[tuple[str | None, Status]] = []
+        causes = {key: cause for cause, keys in recorded.skips.items() for key in keys}
+        found: list[tuple[str | None, Status, Status]] = []
         for number in range(place, len(states)):
             if not wanted or states[number] in wanted:
-                found.append((states.keys[number], states[number]))
+                found.append((states.keys[number], states[number], recorded[number]))
                 if len(found) > query.limit:
                     break
         page = query.page(f"partitions of {name}", found, lambda each: each[0])
         return Page(
             items=[
-                PartitionModel(partition=label(key), partition_key=key, status=status, cause=causes.get(key))
-                for key, status in page.items
+                PartitionModel(
+                    partition=label(key),
+                    partition_key=key,
+                    status=status,
+                    recorded=known,
+                    cause=causes.get(key),
+                )
+                for key, status, known in page.items
             ],
             next=page.next,
         )
@@ -131,6 +139,9 @@ async def _details(runtime: Runtime, name: str) -> AssetDetailsModel:
     asset = runtime.graph[name]
     described = next(each for each in runtime.assets() if each.name == asset.name)
     counts = (await runtime.partition_counts(name))[name]
+    shown = counts.counts
+    if overlay := (await under_way(runtime)).get(asset.name):
+        shown = overlaid((await runtime.partition_states(name))[asset.name], overlay).counts
     freshness = None
     if asset.freshness is not None:
         freshness = FreshnessModel.of(await runtime.freshness(name))
@@ -139,6 +150,7 @@ async def _details(runtime: Runtime, name: str) -> AssetDetailsModel:
         runtime.graph.dependents(asset.name),
         partition_count=counts.total,
         have=counts.have,
-        counts=dict(counts.counts),
+        counts=dict(shown),
+        recorded=dict(counts.counts),
         freshness=freshness,
     )

@@ -71,6 +71,8 @@ def router() -> APIRouter:
             after=query.after if last_event_id is None else last_number(last_event_id),
             limit=query.limit,
             tail=query.tail if last_event_id is None else None,
+            level=query.level,
+            contains=query.contains,
         )
         if query.follow:
             return event_stream(_followed(lines))

@@ -105,7 +105,7 @@ async def _log(asked: Asked, run_id: str, wanted: LogWanted, panel: Panel | None
     """
     earlier = panel is not None and wanted[2] is not None and wanted[2] != panel.step.attempt
     if earlier or asked.query.get("lines") == "all":
-        rows, last = await read_log(asked.runtime, run_id, wanted, 0)
+        rows, last, _ = await read_log(asked.runtime, run_id, wanted, 0)
         return NewestLines(rows, [], last, more=False)
     return await read_newest(asked.runtime, run_id, wanted)
 

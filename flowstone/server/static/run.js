@@ -171,23 +171,60 @@ function add(told) {
   const rows = told.rows.filter(row => row[0] > last);
   if (told.to > last) shown.dataset.last = told.to;
   if (!rows.length) return;
-  shown.append(...rows.map(line)); $("[data-nolog]").hidden = true;
-  while (shown.children.length > MOST) shown.firstElementChild.remove();
-  sift(); if (follow) shown.scrollTop = shown.scrollHeight;
+  put(rows.map(line).filter(fits));
 }
-async function miss(after) { const shown = box(), answer = await fetch(`${here}/lines?${new URLSearchParams({ step: shown.dataset.step, attempt: shown.dataset.attempt, after })}`).catch(() => null); if (answer?.ok) { const told = await answer.json(); add(told); if (told.rows.length === 500) miss(told.to); } }
-function sift() {
-  const words = $(".flt").value.trim().toLowerCase(), level = $(".lvl").value, ranks = "DIWE";
-  for (const row of box().children) { row.className = { E: "e", W: "w" }[row.dataset.l] ?? ""; row.hidden = (level && ranks.indexOf(row.dataset.l) < ranks.indexOf(level)) || (words && !row.textContent.toLowerCase().includes(words)); }
+function put(rows) {
+  const shown = box(); shown.append(...rows);
+  while (shown.children.length > MOST) shown.firstElementChild.remove();
+  for (const row of rows) row.className = { E: "e", W: "w" }[row.dataset.l] ?? "";
+  counted(); if (follow) shown.scrollTop = shown.scrollHeight;
+}
+const wanted = () => ({ contains: $(".flt").value.trim(), level: $(".lvl").value });
+const RANK = { "": "DIWE", warning: "WE", error: "E" };
+const fits = row => { const { contains, level } = wanted(); return RANK[level].includes(row.dataset.l) && row.textContent.toLowerCase().includes(contains.toLowerCase()); };
+async function lines(after, looked) {
+  const shown = box(), more = Object.entries(looked).filter(([, value]) => value);
+  const answer = await fetch(`${here}/lines?${new URLSearchParams([["step", shown.dataset.step], ["attempt", shown.dataset.attempt], ["after", after], ...more])}`).catch(() => null);
+  return answer?.ok ? answer.json() : null;
+}
+async function miss(after) { const found = await lines(after, {}); if (!found) return; add(found); if (found.more) miss(found.to); }
+
+// What is looked for is looked for in all that is kept, not in what happens to be here. Without a filter it is as in the page.
+let search = 0;
+async function look_for() {
+  const mine = ++search, shown = box(), looked = wanted(), all = !looked.contains && !looked.level, earlier = $("[data-earlier]"); let after = 0, found;
+  if (earlier) earlier.hidden = !all;
+  if (all) {
+    const answer = await fetch(location.href).catch(() => null), fresh = answer?.ok && new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".logs");
+    if (mine === search && shown === box() && fresh) { shown.dataset.last = fresh.dataset.last; shown.replaceChildren(); put([...fresh.children]); }
+    return;
+  }
+  const rows = [];
+  do {
+    found = await lines(after, looked);
+    if (mine !== search || shown !== box()) return;
+    if (!found) { $("[data-nolog]").textContent = "The log cannot be read at this moment."; $("[data-nolog]").hidden = false; return; }
+    rows.push(...found.rows.map(line)); after = found.to; rows.splice(0, Math.max(0, rows.length - MOST));
+  } while (found.more);
+  // What is said from now on comes behind all that was looked through; what comes twice is left out.
+  shown.replaceChildren(); shown.dataset.last = Math.max(after, +shown.dataset.last);
+  put(rows);
+}
+function counted() {
+  const shown = box(), { contains, level } = wanted(), none = $("[data-nolog]"), number = shown.children.length, looked = contains || level;
+  none.textContent = looked ? "No line is like that." : "Nothing was logged."; none.hidden = number > 0 || Boolean($("#held .logs"));
+  for (const row of $$("#held .logs > div")) row.hidden = !fits(row);
+  $("[data-found]").textContent = looked ? `${number.toLocaleString("en")}${number >= MOST ? " or more" : ""} line${number === 1 ? "" : "s"}` : "";
 }
 function following(on) { follow = on; $("[data-follow]").setAttribute("aria-pressed", on); if (on) box().scrollTop = box().scrollHeight; }
 function logs() {
   const shown = box();
   shown.addEventListener("scroll", () => { const end = shown.scrollHeight - shown.scrollTop - shown.clientHeight < 24; if (end !== follow) { follow = end; $("[data-follow]").setAttribute("aria-pressed", end); } });
-  $(".flt").addEventListener("input", sift); $(".lvl").addEventListener("change", sift);
+  let typed; $(".flt").addEventListener("input", () => { clearTimeout(typed); typed = setTimeout(look_for, 250); }); $(".lvl").addEventListener("change", look_for);
   $("[data-follow]").addEventListener("click", () => following(!follow));
-  $("[data-copy-log]").addEventListener("click", () => { navigator.clipboard?.writeText([...shown.children].filter(r => !r.hidden).map(r => [...r.children].map(c => c.textContent).join(" ")).join("\n")); FS.say("Copied"); });
-  sift(); following(true);
+  $("[data-copy-log]").addEventListener("click", () => { navigator.clipboard?.writeText([...shown.children].map(r => [...r.children].map(c => c.textContent).join(" ")).join("\n")); FS.say("Copied"); });
+  for (const row of shown.children) row.className = { E: "e", W: "w" }[row.dataset.l] ?? "";
+  counted(); following(true);
 }
 function listen(element) {
   element.addEventListener("bars", e => take(JSON.parse(e.detail.data)));
@@ -200,7 +237,7 @@ function numbers() {
   for (const e of $$("[data-undone]", $("#acts"))) e.textContent = (+said.undone).toLocaleString("en");
   for (const e of $$("[data-left]", $("#acts"))) e.textContent = said.left === "1" ? "1 step" : (+said.left).toLocaleString("en") + " steps";
 }
-document.addEventListener("htmx:after:swap", numbers);
+document.addEventListener("htmx:after:swap", () => { numbers(); counted(); });
 new MutationObserver(numbers).observe($("#prog"), { childList: true, subtree: true, attributes: true, attributeFilter: ["data-left", "data-undone"] });
 new MutationObserver(() => { if ($$("[data-left],[data-undone]", $("#acts")).some(e => !/\d/.test(e.textContent))) numbers(); }).observe($("#acts"), { childList: true, subtree: true, characterData: true });
 document.addEventListener("keydown", e => {

@@ -444,3 +444,59 @@ async def test_what_a_chatty_attempt_says_is_seen_before_it_ends(monkeypatch):
         kept = [line async for line in runtime.logs(run.id, after=lines[-1].number, follow=True)]
         assert (kept[-1].message, kept[-1].held) == ("line 99 password=***", False)
         assert [line.held async for line in runtime.logs(run.id, tail=1)] == [False]
+
+
+def talkative() -> Pipeline:
+    """Three thousand lines, of which few are loud."""
+    pipeline = Pipeline("sales")
+
+    @pipeline.asset
+    async def report(context: Context) -> int:
+        for number in range(3_000):
+            if number % 1_000 == 7:
+                try:
+                    raise ZeroDivisionError(f"day {number}")
+                except ZeroDivisionError:
+                    shop.exception("caught")
+            else:
+                context.log.info("read", customer=f"Cö{number}")
+        shop.warning("slow")
+        return 1
+
+    return pipeline
+
+
+@pytest.fixture(params=["memory", "file", "postgres"])
+def url(request, tmp_path):
+    """Of each kind of store."""
+    if request.param == "postgres":
+        return request.getfixturevalue("database")
+    return {"memory": "memory://", "file": f"file://{tmp_path}"}[request.param]
+
+
+async def test_lines_are_looked_for_in_all_that_is_kept(url):
+    """By their level, and by a text in message, fields, logger, traceback or step; page by page as well."""
+    async with Runtime(talkative(), store=url) as runtime:
+        run_id = (await runtime.materialize("report")).run_id
+        assert len(await lines_of(runtime, run_id)) == 3_001
+
+        async def found(**options):
+            return [line.message async for line in runtime.logs(run_id, **options)]
+
+        assert await found(level="error") == ["caught"] * 3
+        assert await found(level="warning") == ["caught"] * 3 + ["slow"]
+        assert await found(contains="CÖ2999") == ["read"]
+        assert await found(contains="day 1007", level="error") == ["caught"]
+        assert len(await found(contains="logger=shop")) == 4
+        assert len(await found(contains="report")) == 3_001
+        assert await found(contains="nothing like it") == []
+        assert await found(level="warning", tail=2) == ["caught", "slow"]
+        assert await lines_of(runtime, run_id, level="error") == [
+            line async for line in runtime.logs(run_id, level="error")
+        ]
+        first = [line async for line in runtime.logs(run_id, level="warning", limit=3)]
+        assert await found(level="warning", after=first[-1].number) == ["slow"]
+        with pytest.raises(ArgumentError, match="no level"):
+            runtime.logs(run_id, level="loud")
+        with pytest.raises(ArgumentError, match="no text"):
+            runtime.logs(run_id, contains=7)

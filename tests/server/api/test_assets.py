@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowstone import DailyPartitions, Pipeline
 from tests.server.api.shops import shop
 
 
@@ -44,18 +45,26 @@ async def test_partitions_are_written_as_people_do(visit):
                 "partition": "2025-01-03",
                 "partition_key": "d:2025-01-03",
                 "status": "succeeded",
+                "recorded": "succeeded",
                 "cause": None,
             },
             {
                 "partition": "2025-01-04",
                 "partition_key": "d:2025-01-04",
                 "status": "succeeded",
+                "recorded": "succeeded",
                 "cause": None,
             },
         ]
         more = {"status": "succeeded", "limit": 2, "cursor": page["next"]}
         assert (await visitor.get(path, params=more)).json()["items"] == [
-            {"partition": "2025-01-05", "partition_key": "d:2025-01-05", "status": "succeeded", "cause": None}
+            {
+                "partition": "2025-01-05",
+                "partition_key": "d:2025-01-05",
+                "status": "succeeded",
+                "recorded": "succeeded",
+                "cause": None,
+            }
         ]
         both = await visitor.get(path, params=[("status", "succeeded"), ("status", "never")])
         assert len(both.json()["items"]) == 31
@@ -115,3 +124,28 @@ async def test_values_are_made_no_longer_current(visit):
         assert not await visitor.runtime.exists("report")
         assert (await visitor.post(path)).json() == {"invalidated": 0}
         assert (await visitor.post(path, json={"partiton": "x"})).status_code == 422
+
+
+async def test_what_waits_is_told_before_what_is_on_record(visit):
+    """In the counts, in the list, and by `status=`; what is on record stands beside it."""
+    pipeline = Pipeline("bank")
+
+    @pipeline.asset(partitions=DailyPartitions("2026-11-01", "2026-11-10"))
+    async def booked(context) -> int:
+        if context.partition.day in {3, 4}:
+            context.approval("book")
+        return 1
+
+    async with visit(pipeline) as visitor:
+        await visitor.runtime.backfill("booked", start="2026-11-01", end="2026-11-02")
+        run = await visitor.runtime.submit_backfill("booked", start="2026-11-03", end="2026-11-04")
+        async for event in run.events():
+            if event.kind == "run.waiting":
+                break
+        path = "/api/v1/assets/booked"
+        assert (await visitor.get(path)).json()["counts"] == {"succeeded": 2, "waiting": 2, "never": 6}
+        waiting = (await visitor.get(f"{path}/partitions?status=waiting")).json()["items"]
+        assert [(each["partition"], each["status"], each["recorded"]) for each in waiting] == [
+            ("2026-11-03", "waiting", "never"),
+            ("2026-11-04", "waiting", "never"),
+        ]
