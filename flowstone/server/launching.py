@@ -45,10 +45,12 @@ def launch_router() -> APIRouter:
         wanted = Wanted.of(fields)
         try:
             plan = await planned(runtime, wanted)
-            if plan is None or not plan.to_run:
+            if plan is None:
                 return await _back(request, identity, wanted)
             if plan.digest != fields.get("seen"):
                 return await _back(request, identity, wanted, changed="yes")
+            if not plan.to_run:
+                return await _back(request, identity, wanted)
             tags = {"reason": wanted.reason} if wanted.reason else {}
             run = await runtime.run_plan(plan, tags=tags, by=identity.name)
         except PlanOutdated:

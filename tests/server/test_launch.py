@@ -154,7 +154,7 @@ async def test_what_is_current_may_be_redone(visit):
     async with visit(shop()) as visitor:
         await visitor.runtime.backfill("raw")
         page = (await visitor.get("/launch?asset=raw&partitions=2025-01-01:2025-01-31")).text
-        assert "All 31 are current. Redo anyway?" in page
+        assert "All 31 are current: nothing runs." in page
         again = (await visitor.get("/launch?asset=raw&partitions=2025-01-01:2025-01-31&refresh=all")).text
         assert "31 steps run, 0 values are reused" in again
         assert "Less than" in again
@@ -312,6 +312,18 @@ async def test_months_are_typed_on_the_page(visit):
         assert "3 steps run" in page
         assert 'placeholder="2015-03-01:2015-12-01"' in page
         assert 'placeholder="2015-03-01:2015-12-01"' in (await visitor.get("/assets/monthly")).text
+
+
+async def test_a_plan_of_which_nothing_is_left_says_that_it_changed(visit):
+    """Somebody else has computed all of it since it was seen."""
+    async with visit(shop()) as visitor:
+        fields = {"asset": "raw", "partitions": "2025-01-01:2025-01-02", "shown": "yes"}
+        page = (await visitor.get("/launch", params=fields)).text
+        await visitor.runtime.backfill("raw", start="2025-01-01", end="2025-01-02")
+        answer = await visitor.post("/launch", data=fields | {"seen": seen(page)})
+        again = (await visitor.get(answer.headers["location"])).text
+        assert "The plan has changed since you saw it" in again
+        assert "All 2 are current: nothing runs." in again
 
 
 async def test_nothing_is_started_where_other_partitions_would_run_than_were_seen(visit):
