@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import count
 from urllib.parse import unquote
 
 import pytest
@@ -75,6 +76,57 @@ async def test_its_lineage_is_one_table(visit):
         assert 'href="/assets/delays/2025-01-03" rel="next"' in page
 
 
+async def test_what_was_made_from_an_earlier_value_was_not_made_of_this_one(visit):
+    """It is named apart, until it is made again; what was used and is another one now says so."""
+    pipeline = Pipeline("flights")
+    turns = count()
+
+    @pipeline.asset(partitions=DAYS)
+    async def raw(context) -> int:
+        return next(turns)
+
+    @pipeline.asset
+    async def report(raw: dict) -> int:
+        return len(raw)
+
+    async with visit(pipeline) as visitor:
+        await visitor.runtime.materialize_all("report")
+        await visitor.runtime.materialize("raw", partition="2025-01-02")
+        page = (await visitor.get("/assets/raw/2025-01-02")).text
+        assert lines(page, "into") == []
+        assert "report: made from an earlier value of it." in page
+        assert lines((await visitor.get("/assets/raw/2025-01-01")).text, "into") == ["report"]
+        of_report = (await visitor.get("/assets/report/")).text
+        assert of_report.count("has another value since") == 1
+        await visitor.runtime.materialize("report")
+        again = (await visitor.get("/assets/raw/2025-01-02")).text
+        assert (lines(again, "into"), "earlier value" in again) == (["report"], False)
+
+
+async def test_what_was_skipped_says_what_it_would_be_made_from(visit):
+    """Also when that is current by now."""
+    pipeline = Pipeline("flights")
+    broken = [True]
+
+    @pipeline.asset(partitions=DAYS)
+    async def raw(context) -> int:
+        if broken:
+            raise OSError("no file")
+        return 1
+
+    @pipeline.asset(partitions=DAYS)
+    async def delays(raw: int) -> int:
+        return raw
+
+    async with visit(pipeline) as visitor:
+        await visitor.runtime.backfill("delays", partitions=["2025-01-02"], upstream=True)
+        broken.clear()
+        await visitor.runtime.materialize("raw", partition="2025-01-02")
+        page = (await visitor.get("/assets/delays/2025-01-02")).text
+        assert "It would be made from" in page
+        assert lines(page, "from") == ["raw[2025-01-02]"]
+
+
 async def test_a_failed_try_keeps_the_value_from_before(visit):
     """Both are said, with the message as text; each has its own lineage."""
     pipeline = flights()
@@ -94,7 +146,8 @@ async def test_what_was_never_computed_says_what_it_would_need(visit):
     async with visit(flights()) as visitor:
         page = (await visitor.get("/assets/delays/2025-01-02")).text
         assert "It was never computed" in page
-        assert "it needs raw" in page
+        assert "It would be made from" in page
+        assert lines(page, "from") == ["raw[2025-01-02]"]
         assert 'href="/launch?asset=delays&amp;partitions=2025-01-02"' in page
 
 

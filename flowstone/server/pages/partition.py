@@ -14,7 +14,7 @@ from flowstone.server.pages.page import Page
 from flowstone.server.views.asset_rows import group_of
 from flowstone.server.views.explained import chain_of, shape_of
 from flowstone.server.views.history import history_of
-from flowstone.server.views.lineage_tree import made_from, made_of
+from flowstone.server.views.lineage_tree import made_from, made_of, would_take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,12 +52,11 @@ async def load(asked: Asked) -> Mapping[str, Any]:
     key = await runtime.partition_key(asset, partition_asked(asked.path["key"], asked.query))
     partition = None if key is None else decode_partition(key)
     known = await asked.known.read(asset.name)
-    records, why, runs, answers, goes_into = await asyncio.gather(
+    records, why, runs, answers = await asyncio.gather(
         runtime.history(asset, partition=partition, limit=_HISTORY),
         runtime.why(asset, partition),
         runtime.runs(limit=_RUNS),
         runtime.approvals(status=None, asset=asset, limit=_HISTORY),
-        made_of(runtime, asset.name, key, known.stale),
     )
     newest = records[0] if records else None
     kept = await _kept(runtime, asset.name, partition, records)
@@ -76,9 +75,14 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "kept": kept,
         "of": shown,
         "sentence": _sentence(why, kept),
-        "made_from": [] if shown is None else await made_from(runtime, shown, known.stale),
+        "made_from": (
+            await made_from(runtime, shown, known.stale)
+            if shown is not None and _has_inputs(shown)
+            else await would_take(runtime, asset.name, key, known.stale)
+        ),
+        "has_inputs": _has_inputs(shown),
         "needs": [each.asset for each in asset.dependencies],
-        "goes_into": goes_into,
+        "goes_into": await made_of(runtime, asset.name, key, kept, known.stale),
         "history": history_of(records, runs, known.automations),
         "answers": [each for each in answers if each.partition == partition],
         "launch": launch_path(asset.name, (key,)),
