@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowstone.frozen import frozen
+from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ class AssetActivity:
     Attributes:
         asset: The asset's name.
         finished_at: When the last of them ended (aware, UTC).
-        durations: Seconds that each of them took, the oldest first.
+        durations: Seconds that each of them took that was not cancelled, the oldest first.
     """
 
     asset: str
@@ -37,4 +38,5 @@ def activity_of(asset: str, newest: Iterable[Materialization]) -> AssetActivity 
         return None
     last = ran[0].finished_at
     assert last is not None
-    return AssetActivity(asset, last, tuple(record.duration or 0.0 for record in reversed(ran)))
+    whole = [record for record in reversed(ran) if record.status is not Status.CANCELLED]
+    return AssetActivity(asset, last, tuple(record.duration or 0.0 for record in whole))

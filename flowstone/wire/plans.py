@@ -85,6 +85,8 @@ class PlanModel(Page[PlannedStepModel]):
     """Seconds that all of it is expected to take, if that is known."""
     digest: str
     """What tells this plan from others: `POST /api/v1/plan/run` starts just what has it."""
+    warnings: list[str]
+    """What one may not expect of it, in sentences, such as of steps whose inputs have no value."""
 
     @classmethod
     def of(cls, plan: Plan, page: Page[PlannedStep], *, first: bool) -> PlanModel:
@@ -102,6 +104,7 @@ class PlanModel(Page[PlannedStepModel]):
             parallel=plan.parallel,
             outdated=[PlannedStepModel.of(step) for step in outdated[:_MOST_OUTDATED]],
             outdated_count=len(outdated),
+            warnings=list(plan.warnings),
         )
 
 

@@ -87,6 +87,8 @@ class RunModel(Model):
     """The instant that closes partition sets without an end."""
     partitioned: bool = False
     """Whether the asset had a partition set."""
+    notes: Annotated[list[str], Field(default_factory=list)]
+    """What who starts it may not expect, in sentences; in the answer to that alone."""
 
     @classmethod
     def of(cls, run: RunRecord, *, every: bool = False) -> RunModel:
@@ -125,6 +127,7 @@ class RunModel(Model):
             finished_at=run.finished_at,
             node=run.owner,
             total=run.total,
+            notes=[],
             counts={str(status): number for status, number in run.counts.items()},
             as_of=request.as_of,
             partitioned=request.partitioned,

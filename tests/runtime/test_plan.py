@@ -268,3 +268,29 @@ async def test_a_selection_is_read_by_the_definitions_of_now():
         assert runtime.select("+total -clean") == ("raw", "total")
         await runtime.reload(Pipeline("empty"))
         assert runtime.select("*") == ()
+
+
+async def test_a_plan_warns_of_steps_whose_inputs_have_no_value():
+    """Unless they are part of it, or are there by now."""
+    async with Runtime(daily()) as runtime:
+        alone = await runtime.plan("clean", partition="2025-01-02", upstream=False)
+        assert alone.warnings == ["1 step would fail: raw[2025-01-02] has no value."]
+        many = await runtime.plan("clean", upstream=False)
+        assert many.warnings[0].endswith(" more have no value.")
+        assert (await runtime.plan("clean", partition="2025-01-02", upstream=True)).warnings == []
+        await runtime.materialize("raw", partition="2025-01-02")
+        assert (await runtime.plan("clean", partition="2025-01-02", upstream=False)).warnings == []
+
+
+async def test_a_plan_says_that_an_asset_without_partitions_takes_any():
+    """Which may be a slip of who asked."""
+    pipeline = Pipeline("shop")
+
+    @pipeline.asset
+    async def slow() -> int:
+        return 1
+
+    async with Runtime(pipeline) as runtime:
+        (warning,) = (await runtime.plan("slow", partition="2026-11-01")).warnings
+        assert warning.startswith("slow has no partition set, so it takes any partition")
+        assert (await runtime.plan("slow")).warnings == []

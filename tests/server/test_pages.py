@@ -100,3 +100,20 @@ async def test_it_lies_below_a_path_of_somebody_else(visit):
         assert page.status_code == 200
         found = [part.partition('"')[0] for part in page.text.split('href="')[1:]]
         assert [each for each in found if not each.startswith(("/flow/", "#"))] == []
+
+
+async def test_the_description_of_the_api_says_where_it_lies(visit):
+    """Below a mount, and below what a proxy cut off; the help of each page leads to it."""
+    from fastapi import FastAPI
+
+    async with visit(shop()) as visitor:
+        description = "/api/v1/openapi.json"
+        assert (await visitor.get(description)).json()["servers"] == [{"url": "/"}]
+        behind = await visitor.get(description, headers={"X-Forwarded-Prefix": "/proxied"})
+        assert behind.status_code == 401  # Whoever comes through a proxy is nobody at this machine.
+        assert f'href="{description}"' in (await visitor.get("/")).text
+        outer = FastAPI()
+        outer.mount("/flow", visitor.runtime.ui())
+        visitor.client._transport.app = outer
+        assert (await visitor.get(f"/flow{description}")).json()["servers"] == [{"url": "/flow"}]
+        assert f'href="/flow{description}"' in (await visitor.get("/flow/")).text

@@ -154,6 +154,9 @@ async def test_a_log_is_searched_in_all_that_is_kept(visit):
         lines = (await visitor.get(f"/api/v1/runs/{run.id}/logs?level=error&contains=in c")).text
         assert json.loads(lines)["message"] == "caught in c"
         assert (await visitor.get(f"/api/v1/runs/{run.id}/logs?level=loud")).status_code == 422
+        unknown = await visitor.get(f"/api/v1/runs/{run.id}/logs?asset=invoice")
+        assert (unknown.status_code, unknown.json()["type"]) == (404, "AssetNotFound")
+        assert "Did you mean 'invoices'?" in unknown.json()["detail"]
 
 
 async def settled(visitor, run_id: str, number: int) -> None:

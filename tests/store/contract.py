@@ -324,6 +324,24 @@ class StoreContract:
             assert (await store.activity(["a"], limit=1))["a"].finished_at == at(100 - 11)
             store = await place.reopen()
 
+    async def test_how_long_an_asset_takes_is_not_what_was_cancelled(self, place):
+        """A step that was stopped ended, and says nothing of how long one takes."""
+        store = place.store
+        stopped = Status.CANCELLED
+        await finished_run(
+            store,
+            "run-1",
+            end("a", "one", started_at=at(1), second=11),
+            end("a", "two", started_at=at(1), second=90, status=stopped),
+            end("b", None, started_at=at(1), second=90, status=stopped),
+        )
+        for _ in range(2):
+            assert await store.activity(["a", "b"], limit=5) == {
+                "a": AssetActivity("a", at(90), (10.0,)),
+                "b": AssetActivity("b", at(90), ()),
+            }
+            store = await place.reopen()
+
     async def test_what_was_skipped_is_found_by_its_cause(self, place):
         """Without what has a value: what was skipped by choice, and by each step whose failure was the cause."""
         store = place.store

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.log_line import LogLine
     from flowstone.runs.records import RunRecord
-    from flowstone.runtime.client.log_lines import Reader
+    from flowstone.runtime.client.log_reader import Reader
     from flowstone.store import Store
     from flowstone.store.logs import LogPage
 

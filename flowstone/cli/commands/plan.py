@@ -105,6 +105,8 @@ def _show(screen: Screen, planned: Plan, limit: int) -> None:
     screen.show(
         f"{count(len(planned), 'step')}: {planned.to_run:,} to run, {planned.to_reuse:,} to reuse{about}"
     )
+    for warning in planned.warnings:
+        screen.note(warning)
     if outdated := [step_label(step.asset, step.partition_key) for step in planned.outdated()]:
         screen.note(older_hint(len(outdated), outdated[0], "would be"))
     if len(planned) > limit:
@@ -125,6 +127,7 @@ def _document(planned: Plan) -> dict[str, Any]:
         "to_reuse": planned.to_reuse,
         "expected": planned.expected,
         "by_reason": dict(planned.by_reason),
+        "warnings": list(planned.warnings),
         "outdated": sum(1 for _ in planned.outdated()),
         "steps": [
             {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowstone.runs.log_line import LogLine
-    from flowstone.runtime.client.log_lines import Reader
+    from flowstone.runtime.client.log_reader import Reader
 
 __all__ = ["FilteredReader", "LogFilter"]
 

@@ -15,6 +15,7 @@ from flowstone.errors import ArgumentError, RuntimeStopping, StoreUnavailable
 from flowstone.remedies import Remedies
 from flowstone.runs.log_line import LogLine, level_name
 from flowstone.runtime.client.log_filter import FilteredReader
+from flowstone.runtime.client.log_reader import Reader
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.logs import LogPage
 from flowstone.store.protocol import StoreRefused
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.context import RuntimeContext
     from flowstone.store.logs import KeptLine
 
-__all__ = ["Follower", "LogLines", "Reader", "RuntimeFollower", "log_lines"]
+__all__ = ["Follower", "LogLines", "RuntimeFollower", "log_lines"]
 
 _PAGE: Final = 1_000
 _LOOKS: Final = 0.2  # Seconds between two looks for lines of other nodes.
@@ -43,16 +44,6 @@ class Follower(Protocol):
 
     async def rest(self) -> None:
         """Return when it is time to look again."""
-
-
-class Reader(Protocol):
-    """Reads the log of a run, or of a part of it."""
-
-    async def page(self, after: int, limit: int) -> LogPage:
-        """Lines after a number."""
-
-    async def tail(self, limit: int) -> LogPage:
-        """The newest lines."""
 
 
 class LogLines:
@@ -213,7 +204,11 @@ def log_lines(
         )
 
     async def begin() -> Reader:
-        reader = _RuntimeReader(ctx, run_id, *await client.located(run_id, asset, partition))
+        name, key = await client.located(run_id, asset, partition)
+        reader = _RuntimeReader(ctx, run_id, name, key)
+        graph = (await client.view()).graph
+        if name is not None and name not in graph and not (await reader.page(0, 1)).lines:
+            _ = graph[name]  # Nor did the run have one that is gone: it says what may be meant.
         return reader if wanted is None else FilteredReader(reader, wanted)
 
     return LogLines(begin, RuntimeFollower(ctx, run_id) if follow else None, after, limit, tail)

@@ -99,9 +99,18 @@ class Plan(Sequence[PlannedStep]):
             of how long any of them takes.
         parallel: How many steps that is.
         request: What `run_plan` asks for.
+        warnings: What one may not expect of it, in sentences: of steps whose inputs have no value and are no part
+            of it, and of a partition that an asset without a partition set is asked for.
     """
 
-    def __init__(self, plan: RunPlan, outlook: Outlook, seconds: Mapping[str, float], parallel: int) -> None:
+    def __init__(
+        self,
+        plan: RunPlan,
+        outlook: Outlook,
+        seconds: Mapping[str, float],
+        parallel: int,
+    ) -> None:
+        self.warnings: Sequence[str] = ()
         self._plan = plan
         self._outlook = outlook
         self._seconds = seconds

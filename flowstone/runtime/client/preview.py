@@ -5,6 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from flowstone.assets.partition_labels import step_label
+from flowstone.counting import count
+from flowstone.printable import one_line
 from flowstone.runs.outlook import EVERYTHING, Outlook
 from flowstone.runs.reasons import MISSING, Reason
 from flowstone.runs.records import Status
@@ -12,17 +15,21 @@ from flowstone.runs.run_config import changed_config
 from flowstone.runs.standing_words import failure_words
 from flowstone.runtime.client.plan import Plan
 from flowstone.runtime.client.staleness import stale_steps
+from flowstone.runtime.run.readiness import unready
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from flowstone.assets.graph import AssetGraph
     from flowstone.runs.plan import RunPlan
-    from flowstone.runs.records import StepKey
+    from flowstone.runs.records import RunSpec, StepKey
     from flowstone.runtime.context import RuntimeContext
 
-__all__ = ["preview"]
+__all__ = ["free_keys", "preview"]
 
 _LOOKED_UP: Final = 1_000  # Records at a time.
+_LOOKED_AT: Final = 200  # Steps that would run, of which it is looked up whether they can.
+_SAID: Final = 3  # Inputs without a value that are named.
 _FAILURES: Final = 200  # Of an asset, that are told in their own words.
 
 
@@ -31,7 +38,36 @@ async def preview(ctx: RuntimeContext, plan: RunPlan) -> Plan:
     outlook = await _outlook(ctx, plan)
     seconds = await ctx.store.durations([each.asset for each in plan.assets])
     parallel = plan.request.max_parallel or ctx.settings.max_concurrency
-    return Plan(plan, outlook, seconds, parallel)
+    made = Plan(plan, outlook, seconds, parallel)
+    made.warnings = [*free_keys(plan.graph, plan.request), *await _unready(ctx, plan, made)]
+    return made
+
+
+def free_keys(graph: AssetGraph, request: RunSpec) -> list[str]:
+    """That an asset without a partition set takes any partition, where it is asked for one."""
+    keys = [key for key in request.keys if key is not None]
+    if not keys or graph[request.asset].partitions is not None:
+        return []
+    name, one = one_line(request.asset), step_label(request.asset, keys[0])
+    return [f"{name} has no partition set, so it takes any partition: {one} is a value of its own."]
+
+
+async def _unready(ctx: RuntimeContext, plan: RunPlan, made: Plan) -> list[str]:
+    """Of the first steps that would run, that what they need has no value and is no part of the plan."""
+    if plan.request.upstream:
+        return []
+    first = (step for step in islice(made, _LOOKED_AT) if step.action == "run")
+    steps = [(step.asset, step.partition, step.partition_key) for step in first]
+    problems = await unready(ctx.store, plan.view, steps, lambda key: plan.number(*key) is not None)
+    if not problems:
+        return []
+    missing = list(dict.fromkeys(each for problem in problems for each in problem.missing))
+    shown = ", ".join(missing[:_SAID]) + (
+        f" and {len(missing) - _SAID:,} more" if len(missing) > _SAID else ""
+    )
+    return [
+        f"{count(len(problems), 'step')} would fail: {shown} {'has' if len(missing) == 1 else 'have'} no value."
+    ]
 
 
 async def _outlook(ctx: RuntimeContext, plan: RunPlan) -> Outlook:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import StepKey
     from flowstone.store.protocol import Store
 
-__all__ = ["check_inputs"]
+__all__ = ["check_inputs", "unready"]
 
 _Step: TypeAlias = tuple[str, Any, str | None]
 """The asset, the partition, and its key."""
@@ -43,7 +43,7 @@ async def check_inputs(
     """
     problems: list[DependencyNotReady] = []
     while some := list(islice(steps, _AT_A_TIME)):
-        problems += await _problems(store, view, some, planned)
+        problems += await unready(store, view, some, planned)
     if len(problems) == 1:
         raise problems[0]
     if problems:
@@ -54,9 +54,10 @@ async def check_inputs(
         raise DependencyNotReady(" ".join(said), missing, remedies=FIRST)
 
 
-async def _problems(
+async def unready(
     store: Store, view: PartitionView, steps: Sequence[_Step], planned: Callable[[StepKey], bool]
 ) -> list[DependencyNotReady]:
+    """What the steps lack that lack anything; the arguments are those of `check_inputs`."""
     graph = view.graph
     needs = [(step, needs_of(graph, view, graph.assets[step[0]], step[1], step[2])) for step in steps]
     wanted = dict.fromkeys(key for _, its in needs for need in its for key in need.keys)

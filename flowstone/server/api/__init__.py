@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
 from flowstone.server.access.guard import Reader
+from flowstone.server.access.prefix import prefix_of
 from flowstone.server.api import (
     activity,
     approvals,
@@ -75,4 +76,5 @@ def api_router() -> APIRouter:
 
 
 async def _described(request: Request, _: Reader) -> JSONResponse:
-    return JSONResponse(request.app.openapi())
+    # Its paths begin with `/api`: below a mount or a proxy's path they lie elsewhere.
+    return JSONResponse({**request.app.openapi(), "servers": [{"url": prefix_of(request) or "/"}]})

@@ -12,6 +12,7 @@ from flowstone.assets.partition_labels import partition_argument
 from flowstone.errors import ArgumentError
 from flowstone.remedies import Remedies
 from flowstone.runtime.client.handle import Run
+from flowstone.runtime.client.preview import free_keys
 from flowstone.runtime.runtime import Runtime
 from flowstone.server.access.guard import Operator
 from flowstone.server.access.identity import Identity
@@ -69,7 +70,8 @@ def add_starting(routes: APIRouter) -> None:
         run = await _submitted(runtime, body, identity, owned_key(identity, idempotency_key))
         response.status_code = 201 if run.submitted else 200
         response.headers["Location"] = f"{request.url.path.rstrip('/')}/{run.id}"
-        return RunModel.of(await run.record())
+        record = await run.record()
+        return RunModel.of(record).model_copy(update={"notes": free_keys(runtime.graph, record.request)})
 
 
 def owned_key(identity: Identity, key: str | None) -> str | None:

@@ -132,10 +132,11 @@ def _is_about(graph: AssetGraph, what: str | None, asset: str) -> bool:
 
 def _usually(activity: AssetActivity | None) -> tuple[float, float] | None:
     """How long it takes, and what nine of ten stay below; None if it was never computed."""
-    if activity is None:
+    durations = () if activity is None else activity.durations
+    if not durations:
         return None
-    durations = activity.durations
-    return median(durations), quantiles(durations, n=10)[-1] if len(durations) > 1 else durations[0]
+    nine = quantiles(durations, n=10, method="inclusive")[-1] if len(durations) > 1 else durations[0]
+    return median(durations), nine
 
 
 def _to_explain(states: PartitionStates) -> Sequence[str | None]:

@@ -201,3 +201,16 @@ async def test_digests_tell_what_would_be_done(visit):
         assert len({each.digest for each in others}) == len(others)
         assert len({each.digest for each in same}) == 1
         assert same[0].digest not in {each.digest for each in others}
+
+
+async def test_a_plan_warns_of_what_one_may_not_expect(visit):
+    """Of inputs without a value; and of a partition of what has none, which the start of a run says as well."""
+    async with visit(shop()) as visitor:
+        plan = await visitor.get("/api/v1/plan?asset=report&upstream=false")
+        assert plan.json()["warnings"][0].startswith("1 step would fail: visits[2025-01-01], ")
+        page = (await visitor.get("/launch?asset=report&shown=yes&upstream=no")).text
+        assert "1 step would fail: visits[2025-01-01], " in page
+        started = await visitor.post("/api/v1/runs", json={"asset": "report", "partition": "2025-01-02"})
+        assert (started.status_code, len(started.json()["notes"])) == (201, 1)
+        assert "report has no partition set" in started.json()["notes"][0]
+        assert (await visitor.get(f"/api/v1/runs/{started.json()['id']}")).json()["notes"] == []
