@@ -66,7 +66,7 @@ def duty_of(key: AutomationKey) -> str:
 
 AutomationKind: TypeAlias = Literal["schedule", "sensor", "listener", "condition", "freshness"]
 
-FireStatus: TypeAlias = Literal["started", "skipped", "failed"]
+FireStatus: TypeAlias = Literal["started", "skipped", "failed", "told"]
 
 
 @frozen
@@ -149,11 +149,12 @@ class Fire:
 
     Attributes:
         at: When it did it (aware, UTC).
-        status: `started`: it asked for runs, perhaps for none; `skipped`: it did not; `failed`: it could not.
+        status: `started`: it asked for runs, perhaps for none; `skipped`: it did not; `failed`: it could not;
+            `told`: its function was called for events.
         scheduled_at: Of a schedule the instant that it was about (aware, UTC); None where somebody asked for it.
         runs: The runs that it asked for, in order.
         reason: Why it was skipped or failed; of a sensor that started runs, what no run could be made of; of a
-            condition the rule that held, and what has changed; or empty.
+            condition the rule that held, and what has changed; of a listener what it was told last; or empty.
         by: Who asked for it, or empty.
     """
 

@@ -36,7 +36,7 @@ class FireModel(Model):
 
     at: Instant
     """When."""
-    status: Literal["started", "skipped", "failed"]
+    status: Literal["started", "skipped", "failed", "told"]
     """Whether it asked for runs, perhaps for none."""
     scheduled_at: Instant | None
     """Of a schedule: the instant that it was about."""

@@ -46,6 +46,32 @@ async def test_a_listener_is_called_for_what_it_listens_to():
         assert (shown.kind, shown.text, shown.given_up) == ("listener", "run, step.succeeded", 0)
 
 
+async def test_what_a_listener_was_told_is_remembered_as_what_it_did(clock):
+    """The first at once, then several together; over restarts, and though it was paused and resumed meanwhile."""
+    pipeline, ear, store = reports(), Ear(), MemoryStore()
+    pipeline.on("run.succeeded", name="alert")(ear.hear)
+
+    async def told(runtime, number):
+        async with asyncio.timeout(30):
+            while len(found := (await status_of(runtime, "alert")).last_fires) < number:
+                await asyncio.sleep(0)
+        return found
+
+    async with Runtime(pipeline, store=store, clock=clock, automate=True) as runtime:
+        first = (await runtime.materialize("report")).run_id
+        (fire,) = await told(runtime, 1)
+        assert (fire.status, fire.reason, fire.runs) == ("told", f"run.succeeded of run {first}", ())
+        runs = [(await runtime.materialize("report")).run_id for _ in range(3)]
+        await ear.has(4)
+        await runtime.pause("alert")
+        await runtime.resume("alert")
+        await clock.advance(5.0)
+        second = (await told(runtime, 2))[0]
+        assert second.reason == f"run.succeeded of run {runs[-1]}, and 2 events before"
+    async with Runtime(pipeline, store=store, automate=True) as runtime:
+        assert len(await told(runtime, 2)) == 2
+
+
 async def test_a_failed_run_is_told_of():
     """Not one that succeeded."""
     pipeline, ear = reports(failing=True), Ear()

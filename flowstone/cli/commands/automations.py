@@ -246,7 +246,8 @@ def _table(screen: Screen, found: Sequence[AutomationStatus], watched: _Watched,
 
 def _outcome(status: AutomationStatus, watched: _Watched) -> str:
     if status.kind == "listener":
-        return _left(status)
+        last = status.last_fires[0] if status.last_fires else None
+        return _left(status) or ("-" if last is None else _became(status, last))
     if (fresh := watched.get((status.pipeline, status.name))) is not None:
         return late_since(fresh)
     return _became(status, status.last_fires[0]) if status.last_fires else "-"
@@ -261,9 +262,9 @@ def _next(status: AutomationStatus, now: datetime) -> str:
 
 
 def _left(status: AutomationStatus) -> str:
-    """Of a listener: `3 events to tell, 1 given up`."""
+    """Of a listener: `3 events to tell, 1 given up`; or empty."""
     left = [f"{count(status.pending, 'event')} to tell"] if status.pending else []
-    return ", ".join(left + ([f"{status.given_up:,} given up"] if status.given_up else [])) or "-"
+    return ", ".join(left + ([f"{status.given_up:,} given up"] if status.given_up else []))
 
 
 def _became(status: AutomationStatus, fire: Fire) -> str:

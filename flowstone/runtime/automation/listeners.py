@@ -27,6 +27,7 @@ from flowstone.runtime.automation.functions import is_called_on_loop
 from flowstone.runtime.automation.lanes import Lanes
 from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership
 from flowstone.runtime.automation.problems import ListenerProblems, subject
+from flowstone.runtime.automation.told import Told
 from flowstone.runtime.execution.guard import call, call_async, describe
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.threads import Threads
@@ -123,6 +124,7 @@ class ListenerDriver:
         self._late = 0  # Calls that were cancelled because of their time, and are not over.
         self._recovered = False  # Whether one has succeeded since a call was late.
         self._problems = ListenerProblems(ctx, listener.name)
+        self._told = Told(ctx, key)
         self._recording: Timer | None = None  # Until then what is delivered gathers, to be recorded at once.
         self._gap_of_store = 0.0 if ctx.store.cluster is None else _GAP
         self._threads: Threads | None = None
@@ -199,6 +201,9 @@ class ListenerDriver:
         if due is not None:
             wait = max(0.0, due - self._ctx.clock.monotonic())
             pause = wait if pause is None else min(pause, wait)
+        remembers = self._told.due()
+        if remembers is not None:
+            pause = remembers if pause is None else min(pause, remembers)
         return pause
 
     async def _leave(self, hand_over: Callable[[], Awaitable[None]]) -> None:
@@ -308,6 +313,7 @@ class ListenerDriver:
             self._wake()
             return
         self._done.append(lane.events[0].key)
+        self._told.note(_label(lane.events[0]))
         self._lanes.delivered(lane)
         self._failing = False
         if self._problems.slow:
@@ -345,6 +351,7 @@ class ListenerDriver:
             recorded = len(self._done)
             await self._ctx.store.deliveries.done(*self._key, self._done[:recorded])
             del self._done[:recorded]
+        await self._told.remember()
         while self._failures:
             await self._failed(*self._failures[0])
             self._failures.popleft()

@@ -156,7 +156,7 @@ def _fire_row(fire: Fire, now: datetime) -> FireRow:
 
 def _shape(fire: Fire) -> str:
     """The shape of the worst that became of its runs."""
-    plain: Mapping[str, str] = {"failed": "fail", "skipped": "skipd"}
+    plain: Mapping[str, str] = {"failed": "fail", "skipped": "skipd", "told": "ok"}
     if fire.status in plain:
         return plain[fire.status]
     found = {run.status for run in fire.runs}
