@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.explanation import Explanation
     from flowstone.runs.items import Item
+    from flowstone.runs.log_line import LogLevel
     from flowstone.runs.records import Materialization, RunRecord
     from flowstone.runtime.client.handle import Run
     from flowstone.runtime.client.health import Health
@@ -272,6 +273,8 @@ class Asking(Connected):
         after: int = 0,
         limit: int | None = None,
         tail: int | None = None,
+        level: LogLevel | None = None,
+        contains: str | None = None,
     ) -> RemoteLogLines:
         """As `Runtime.logs`; one that is followed goes on over connections that are cut."""
         new_page(0 if limit is None else limit, after)
@@ -284,6 +287,8 @@ class Asking(Connected):
         query = {
             "asset": None if asset is None else asset_text(asset),
             "partition": partition_text(partition),
+            "level": level,
+            "contains": contains or None,
         }
         return RemoteLogLines(
             self._transport,

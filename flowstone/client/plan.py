@@ -29,6 +29,7 @@ class RemotePlan(Sequence["PlannedStep"]):
         by_reason: How many steps have which reason, `fresh` among them.
         expected: Seconds that all of it is expected to take; None if nothing is known of that.
         parallel: With how many steps at a time.
+        warnings: What one may not expect of it, in sentences.
         digest: What tells it from others.
         asked: What the server was asked.
     """
@@ -42,6 +43,7 @@ class RemotePlan(Sequence["PlannedStep"]):
         self.by_reason = cast("Mapping[ReasonKind, int]", told.by_reason)
         self.expected = told.expected
         self.parallel = told.parallel
+        self.warnings = told.warnings
         self._steps = steps
         self._outdated = [each.as_record() for each in told.outdated]
         self._outdated_count = told.outdated_count
