@@ -68,6 +68,13 @@ def run_acts_router() -> APIRouter:
         run = await request.app.state.runtime.retry(run_id, by=identity.name)
         return _to(request, f"/runs/{run.id}")
 
+    _add_reading(router)
+    return router
+
+
+def _add_reading(router: APIRouter) -> None:
+    """What the drawing and the log of a run load."""
+
     @router.get("/runs/{run_id}/bars")
     async def bars(
         request: Request,
@@ -89,8 +96,6 @@ def run_acts_router() -> APIRouter:
         )
         text = log_text(rows, query.after, end, more=more)
         return Response(text, media_type="application/json", headers=_NOT_KEPT)
-
-    return router
 
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
