@@ -17,7 +17,7 @@ from flowstone.assets.automation.event_kinds import exact_kinds
 from flowstone.backoff import Backoff
 from flowstone.client.messages import messages
 from flowstone.client.transport import TRIES
-from flowstone.errors import ServerUnavailable
+from flowstone.errors import FlowstoneError, RuntimeStopping, ServerUnavailable, StoreUnavailable
 from flowstone.store.feed import FeedEntry
 from flowstone.wire.event_records import event_of
 from flowstone.wire.events import EventModel
@@ -30,14 +30,17 @@ if TYPE_CHECKING:
     from flowstone.client.transport import Transport
     from flowstone.runs.automation_events import Event
 
-__all__ = ["Patience", "RemoteFeed"]
+__all__ = ["AWAY", "Patience", "RemoteFeed"]
+
+AWAY: Final = (ServerUnavailable, StoreUnavailable, RuntimeStopping)
+"""What a server is asked again after: it cannot be reached, its store does not answer, or it is about to stop."""
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 
 
 class Patience:
-    """How long a server is tried again that cannot be reached.
+    """How long a server is tried again that cannot be reached, or does not answer for now.
 
     Args:
         seconds: For how long, since it was last reached.
@@ -57,7 +60,7 @@ class Patience:
         self._since = None
         self._backoff.reset()
 
-    async def rest(self, error: ServerUnavailable) -> None:
+    async def rest(self, error: FlowstoneError) -> None:
         """Wait before the next try; raises the error once there was none that succeeded for too long.
 
         One that was never reached is tried as often as for any other call: the address may be wrong.
@@ -110,7 +113,7 @@ class RemoteFeed:
         while self._messages is None:
             try:
                 await self._connect()
-            except ServerUnavailable as error:
+            except AWAY as error:
                 await self._cut(error)
         return self
 
@@ -132,6 +135,7 @@ class RemoteFeed:
         Raises:
             FeedExpired: The feed does not reach back to the last event any more.
             ServerUnavailable: The server could not be reached for too long.
+            StoreUnavailable: Its store did not answer for too long.
         """
         while True:
             message = await self._next()
@@ -147,7 +151,7 @@ class RemoteFeed:
                     await self._connect()
                 assert self._messages is not None
                 message = await anext(self._messages, None)
-            except ServerUnavailable as error:
+            except AWAY as error:
                 await self._cut(error)
                 continue
             if message is None:
@@ -170,10 +174,11 @@ class RemoteFeed:
         self._messages = found
         self._patience.reached()
 
-    async def _cut(self, error: ServerUnavailable) -> None:
+    async def _cut(self, error: FlowstoneError) -> None:
         self._messages = None
         await self._open.aclose()
         self._open = AsyncExitStack()
+        self._transport.require_open()
         await self._patience.rest(error)
 
 

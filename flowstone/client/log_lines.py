@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import ValidationError
 
+from flowstone.client.feed import AWAY
 from flowstone.client.messages import messages
 from flowstone.errors import ServerUnavailable
 from flowstone.wire.logs import LogLineModel
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from flowstone.client.feed import Patience
     from flowstone.client.transport import Transport
+    from flowstone.errors import FlowstoneError
     from flowstone.runs.log_line import LogLine
 
 __all__ = ["RemoteLogLines"]
@@ -81,13 +83,14 @@ class RemoteLogLines:
             AssetNotFound: There is no such asset.
             PartitionError: The partition is foreign to the asset.
             ServerUnavailable: The server could not be reached for too long, or a line cannot be read.
+            StoreUnavailable: Its store did not answer for too long.
         """
         while not self._over and self._left != 0:
             try:
                 await self._begun()
                 assert self._lines is not None
                 text = await anext(self._lines, None)
-            except ServerUnavailable as error:
+            except AWAY as error:
                 await self._cut(error)
                 continue
             if text is None:
@@ -123,13 +126,14 @@ class RemoteLogLines:
             self._since = asyncio.get_running_loop().time()
         return self
 
-    async def _cut(self, error: ServerUnavailable) -> None:
+    async def _cut(self, error: FlowstoneError) -> None:
         # A log may be quiet for long. A connection that is cut as soon as it is made is none that was reached.
         if self._lines is not None and asyncio.get_running_loop().time() - self._since >= _HELD:
             self._patience.reached()
         self._lines = None
         await self._open.aclose()
         self._open = AsyncExitStack()
+        self._transport.require_open()
         await self._patience.rest(error)
 
 

@@ -10,14 +10,14 @@ Map of this file
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import partition_argument
 from flowstone.client.arguments import asset_text
 from flowstone.client.definitions import RemoteGraph
-from flowstone.client.feed import RemoteFeed
-from flowstone.errors import IOManagerError
+from flowstone.client.feed import AWAY, RemoteFeed
+from flowstone.errors import FeedExpired, IOManagerError
 from flowstone.runs.events import RunFinished
 from flowstone.runs.records import Status
 from flowstone.runtime.client.askers import asker
@@ -32,7 +32,7 @@ from flowstone.wire.materializations import MaterializationModel
 from flowstone.wire.runs import RunModel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from flowstone.client.feed import Patience
     from flowstone.client.transport import Transport
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.control import Cancel
 
 __all__ = ["RemoteRuns"]
+
+T = TypeVar("T")
 
 _MOST_LOADED: Final = 10_000
 """Records of one status that a result has loaded, as that of a run in a database."""
@@ -96,19 +98,33 @@ class RemoteRuns:
 
     async def ended(self, run_id: str) -> BaseException | None:
         """Return when it has ended. What a step raised stays where the server is."""
-        feed = self._feed(run_id, "run.finished")
-        async with feed:
-            # Asked after the feed was begun: it ends before this, or an event of it comes.
-            while not (await self.run_status(run_id)).terminal:
-                async for entry in feed:
-                    if isinstance(entry.event, RunFinished):
-                        break
-        return None
+        while True:
+            try:
+                async with self._feed(run_id, "run.finished") as feed:
+                    # Asked after the feed was begun: it ends before this, or an event of it comes.
+                    while not (await self.patiently(lambda: self.run_status(run_id))).terminal:
+                        async for entry in feed:
+                            if isinstance(entry.event, RunFinished):
+                                break
+                return None
+            except FeedExpired:
+                continue  # Its end may be among what is gone: a new feed is begun, and then its status asked for.
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask for something of a run that is waited for: again, as long as its server is away and may come back."""
+        patience = self._patience()
+        patience.reached()  # It was, when the run was begun or found.
+        while True:
+            try:
+                return await ask()
+            except AWAY as error:
+                self._transport.require_open()
+                await patience.rest(error)
 
     async def judge(self, result: RunResult, cause: BaseException | None) -> None:
         """Raise what became of a run that did not succeed."""
         if result.status is Status.FAILED:
-            found = await self._transport.listed(AssetModel, "assets")
+            found = await self.patiently(lambda: self._transport.listed(AssetModel, "assets"))
             raise_unless_succeeded(result, cause, RemoteGraph(each.as_record() for each in found))
         raise_unless_succeeded(result, cause, RemoteGraph(()))
 
@@ -118,19 +134,43 @@ class RemoteRuns:
         How far a step says it is (`step.progressed`) is on no record, and not among them.
         """
         seen: set[tuple[object, ...]] = set()
-        async with self._feed(run_id) as feed:
-            terminal = (await self.run_status(run_id)).terminal
-            async for _, event in self.recorded(run_id):
-                seen.add(event_identity(event))
-                yield event
-                if isinstance(event, RunFinished):
-                    return
-            if terminal:
+        while True:
+            try:
+                async with self._feed(run_id) as feed:
+                    terminal = (await self.patiently(lambda: self.run_status(run_id))).terminal
+                    async for event in self.on_record(run_id):
+                        if event_identity(event) in seen:
+                            continue
+                        seen.add(event_identity(event))
+                        yield event
+                        if isinstance(event, RunFinished):
+                            return
+                    if terminal:
+                        return
+                    async for entry in feed:
+                        found: Any = entry.event
+                        if event_identity(found) not in seen:
+                            seen.add(event_identity(found))
+                            yield found
+                            if isinstance(found, RunFinished):
+                                return
+            except FeedExpired:
+                continue  # What is gone from the feed is on record.
+
+    async def on_record(self, run_id: str) -> AsyncIterator[Event]:
+        """What is on record of a run that is waited for or followed, over any number of connections."""
+        last, patience = 0, self._patience()
+        patience.reached()
+        while True:
+            try:
+                async for number, event in self.recorded(run_id, after=last):
+                    last = number
+                    patience.reached()
+                    yield event
                 return
-            async for entry in feed:
-                found: Any = entry.event
-                if event_identity(found) not in seen:
-                    yield found
+            except AWAY as error:
+                self._transport.require_open()
+                await patience.rest(error)
 
     async def recorded(
         self, run_id: str, *, after: int = 0, limit: int | None = None
@@ -145,7 +185,10 @@ class RemoteRuns:
                 yield told.id, event
 
     async def result(self, run_id: str) -> RunResult:
-        """What it has given so far."""
+        """What it has given so far. A server that is away is waited for: so does `Run.wait` get its result."""
+        return await self.patiently(lambda: self._result(run_id))
+
+    async def _result(self, run_id: str) -> RunResult:
         record = (await self._head(run_id)).as_record()
         store: Any = _Steps(self._transport)
         steps = {}

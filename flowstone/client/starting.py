@@ -77,8 +77,9 @@ class Starting(Asking):
         await self._waited_for(run, cancels=run.submitted or cancel_when_unwanted)
         if is_several(asset):
             return await self._ended(run, timeout)
-        record = await run.record()
-        step = await self._runs.step(run.id, record.asset, record.request.keys[0])
+        record = await self._runs.patiently(run.record)
+        asset, key = record.asset, record.request.keys[0]
+        step = await self._runs.patiently(lambda: self._runs.step(run.id, asset, key))
         if record.status is Status.CANCELLED or step is None:
             await self._raise_if_timed_out(run, timeout)
             raise RunCancelled(f"Run {run.id} of {record.asset!r} was cancelled.", run.id)
@@ -361,7 +362,7 @@ class Starting(Asking):
         """Raise `TimeoutError` for a run that was cancelled because its time was over."""
         if timeout is None:
             return
-        async for _, event in self._runs.recorded(run.id):
+        async for event in self._runs.on_record(run.id):
             if isinstance(event, RunCancelRequested):
                 if event.reason == "timeout":
                     raise TimeoutError(

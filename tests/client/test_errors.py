@@ -79,7 +79,7 @@ async def test_a_server_that_is_not_there():
 async def test_a_token_that_is_worth_nothing(serve):
     """401 is `AccessDenied`, which is a `PermissionError`; the token is in no text."""
     async with serve(store(), options=CLOSED, token=SECRET) as served:
-        with pytest.raises(AccessDenied, match="needs a token") as caught:
+        with pytest.raises(AccessDenied, match="This token is worth nothing") as caught:
             await served.client.runs()
         assert isinstance(caught.value, PermissionError)
         assert "--token-file" in caught.value.remedies.command

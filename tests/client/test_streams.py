@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import httpx2
 import pytest
 
 from flowstone import Context, Pipeline
 from flowstone.client import Client
-from flowstone.errors import ServerUnavailable
+from flowstone.errors import ServerUnavailable, StoreUnavailable
 from tests.client.shops import store
 
 
@@ -52,6 +53,59 @@ class Cutting:
                 raise ConnectionResetError
 
         await self.app(scope, receive, said)
+
+
+async def refuse(send, status: int, kind: str) -> None:
+    """Answer with a problem."""
+    told = {"type": kind, "title": kind, "status": status, "detail": "Not now."}
+    headers = [(b"content-type", b"application/problem+json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+
+
+class Failing:
+    """An application that answers 503 to the first requests for each address, as one whose database is away.
+
+    Args:
+        app: The server's.
+        times: How often it does so for an address.
+        started: Whether it does so from the beginning; if not, once something was changed.
+    """
+
+    def __init__(self, app, times: int, *, started: bool = True) -> None:
+        self.app = app
+        self.times = times
+        self.started = started
+        self.refused: dict[str, int] = {}
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] == "http" and scope["method"] == "GET" and self.started:
+            address = scope["path"]
+            if self.refused.get(address, 0) < self.times:
+                self.refused[address] = self.refused.get(address, 0) + 1
+                await refuse(send, 503, "StoreUnavailable")
+                return
+        await self.app(scope, receive, send)
+        self.started = self.started or scope.get("method") == "POST"
+
+
+class Forgetting:
+    """An application whose feed is cut at its beginning, and never reaches back.
+
+    Attributes:
+        forgotten: Set once it has said so.
+    """
+
+    def __init__(self, app) -> None:
+        self.app = Cutting(app, after=1)
+        self.forgotten = asyncio.Event()
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] == "http" and b"last-event-id" in dict(scope["headers"]):
+            await refuse(send, 410, "FeedExpired")
+            self.forgotten.set()
+            return
+        await self.app(scope, receive, send)
 
 
 @pytest.fixture(autouse=True)
@@ -165,3 +219,86 @@ async def test_a_log_that_is_cut_before_its_first_line_is_not_asked_for_for_ever
         with pytest.raises(ServerUnavailable, match="ended before the run"):
             await anext(client.logs("a", follow=True))
     assert len(asked) == 5
+
+
+async def test_a_feed_and_a_log_outlast_a_store_that_is_away(serve):
+    """A 503 of the server is waited out as a connection that fails."""
+    made = []
+
+    def wrap(app) -> Failing:
+        made.append(Failing(Cutting(app), 3, started=False))
+        return made[-1]
+
+    async with serve(store(), wrap=wrap) as served:
+        async with served.client.feed() as feed:
+            made[0].started = True
+            found = []
+            for _ in range(2):
+                await served.runtime.materialize_all("total")
+                found += [await anext(feed) for _ in range(7)]
+        assert made[0].refused == {"/api/v1/events": 3}
+        assert [each.id for each in found] == sorted({each.id for each in found})
+        run = await served.client.submit_backfill("visits", refresh="all", max_parallel=1)
+        assert len([line async for line in served.client.logs(run.id, follow=True)]) == 6
+        assert made[0].refused[f"/api/v1/runs/{run.id}/logs"] == 3
+
+
+async def test_a_run_that_is_waited_for_outlasts_a_store_that_is_away(serve):
+    """Whatever is asked after it was started is asked until it is answered, more often than a plain question."""
+
+    def wrap(app):
+        failing = Failing(app, 8, started=False)
+
+        async def answer(scope, receive, send) -> None:
+            stream = scope["type"] == "http" and scope["path"] == "/api/v1/events"
+            await (app if stream else failing)(scope, receive, send)
+
+        return answer
+
+    async with serve(store(), wrap=wrap) as served:
+        assert (await served.client.materialize("orders")).status == "succeeded"
+        assert (await served.client.materialize_all("total")).status == "succeeded"
+        seen = []
+        await served.client.backfill("visits", on_progress=seen.append)
+        assert [each.done for each in seen] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_store_that_stays_away_is_said(serve):
+    """As what it is, once it was away for `reconnect` seconds."""
+    made = []
+
+    def wrap(app) -> Failing:
+        made.append(Failing(Cutting(app), 10**9, started=False))
+        return made[-1]
+
+    async with serve(store(), wrap=wrap, client={"reconnect": 0.01}) as served, served.client.feed() as feed:
+        made[0].started = True
+        await served.runtime.materialize("orders")
+        with pytest.raises(StoreUnavailable, match="Not now"):
+            for _ in range(100):
+                await anext(feed)
+
+
+@pytest.mark.parametrize("reported", [False, True])
+async def test_a_run_goes_on_that_a_feed_does_not_reach_back_to(serve, reported):
+    """What happened while nobody was connected is on record."""
+    made = []
+    pipeline = Pipeline("forgotten")
+
+    @pipeline.asset
+    async def slow() -> int:
+        await made[0].forgotten.wait()
+        return 1
+
+    def wrap(app) -> Forgetting:
+        made.append(Forgetting(app))
+        return made[-1]
+
+    async with serve(pipeline, wrap=wrap) as served, asyncio.timeout(60):
+        run = await served.client.submit("slow")
+        if reported:
+            kinds = [event.kind async for event in run.events()]
+            assert kinds.count("run.finished") == 1
+            assert kinds.count("step.succeeded") == 1
+        else:
+            assert (await run.wait()).status == "succeeded"
