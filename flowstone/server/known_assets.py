@@ -10,6 +10,7 @@ Rejected: to work out from each event what it changes. Then a second place would
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from flowstone.frozen import frozen
 from flowstone.server.stale_assets import StaleAssets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from flowstone.assets.graph import AssetGraph
@@ -66,7 +67,9 @@ class KnownAssets:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._lock: asyncio.Lock | None = None
+        self._watching = 0
         self._events: Subscription | None = None
+        self._dropped = 0
         self._graph: AssetGraph | None = None
         self._known = Known({}, {}, (), ())
         self._stale = StaleAssets(runtime)
@@ -76,6 +79,22 @@ class KnownAssets:
     def goes_on(self) -> bool:
         """Whether there is more to be known than the last reading gave."""
         return self._stale.due > 0
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Inside, what this process records is followed, so that a reading asks for what has changed alone."""
+        events = self._events
+        if events is None:
+            self._events = events = await self._runtime.subscribe(*_ENDS).__aenter__()
+            self._dropped, self._read_at = 0, float("-inf")  # What came before was not heard of.
+        self._watching += 1
+        try:
+            yield
+        finally:
+            self._watching -= 1
+            if not self._watching:
+                self._events = None
+                await events.__aexit__()
 
     async def read(self, *first: str) -> Known:
         """As it is now.
@@ -91,11 +110,9 @@ class KnownAssets:
             return replace(self._known, stale=self._stale.found, not_looked_at=self._stale.due)
 
     async def _refresh(self) -> None:
-        if self._events is None:
-            self._events = await self._runtime.subscribe(*_ENDS).__aenter__()
-        dropped, changed = self._events.dropped, {event.asset for event in self._events.taken()}
+        missed, changed = self._heard()
         begun, graph = asyncio.get_running_loop().time(), self._runtime.graph
-        if graph is not self._graph or dropped or begun - self._read_at > self._good_for:
+        if graph is not self._graph or missed or begun - self._read_at > self._good_for:
             before, self._known = self._known, await self._all()
             if graph is self._graph:
                 self._stale.changed({*changed, *_differ(before, self._known)})
@@ -107,6 +124,13 @@ class KnownAssets:
         elif changed := {asset for asset in changed if asset in graph.assets}:
             self._known = await self._with(changed)
             self._stale.changed(changed)
+
+    def _heard(self) -> tuple[bool, set[str]]:
+        """Whether something may have gone unheard since the last reading, and of which assets a step has ended."""
+        if self._events is None:
+            return True, set()
+        before, self._dropped = self._dropped, self._events.dropped
+        return self._dropped > before, {event.asset for event in self._events.taken()}
 
     async def _all(self) -> Known:
         runtime = self._runtime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -115,24 +116,25 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncGe
     render = partial(_blocks, page, request, identity)
     goes_on = (lambda: state.known.goes_on) if page.stale else None
     changes = fragments(state.renderings, address, render, page.pace, page.idle, goes_on)
-    shown = False
-    try:
-        async for blocks in changes:
-            fresh = [] if news is None else await news()
-            # It is JSON. Whoever took it for a page would still find no elements in it.
-            named = "".join(
-                f"event: {name}\nid: {number}\ndata: {data.replace('<', _LESS)}\n\n"
-                for name, number, data in fresh
-            )
-            # How far behind what is shown is: a page that does not hear it for a while says that it is not live.
-            yield f"{blocks}{named}event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
-            shown = True
-    except FlowstoneError:
-        if not shown:
-            raise
-        # What it is about is gone: whoever asks again is told so.
-    finally:
-        await changes.aclose()
+    async with state.known.watched() if page.stale else nullcontext():
+        shown = False
+        try:
+            async for blocks in changes:
+                fresh = [] if news is None else await news()
+                # It is JSON. Whoever took it for a page would still find no elements in it.
+                named = "".join(
+                    f"event: {name}\nid: {number}\ndata: {data.replace('<', _LESS)}\n\n"
+                    for name, number, data in fresh
+                )
+                # How far behind what is shown is: a page that does not hear it for a while says that it is not live.
+                yield f"{blocks}{named}event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
+                shown = True
+        except FlowstoneError:
+            if not shown:
+                raise
+            # What it is about is gone: whoever asks again is told so.
+        finally:
+            await changes.aclose()
 
 
 async def _blocks(page: Page, request: Request, identity: Identity) -> Mapping[str, str]:

@@ -283,4 +283,4 @@ def _written(text: str, reader: Reader) -> list[str]:
     return named + ([f"# and {len(places) - _MOST_WRITTEN:,} more"] if len(places) > _MOST_WRITTEN else [])
 
 
-PAGE: Final = Page("launch", "/launch", "launch.html", load, ("now",), pace=1.0, idle=5.0)
+PAGE: Final = Page("launch", "/launch", "launch.html", load, ("now",), pace=1.0, idle=5.0, stale=True)
