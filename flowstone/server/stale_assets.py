@@ -86,7 +86,11 @@ class StaleAssets:
             self._asset = self._next(wanted)
             self._due.discard(self._asset)
             self._pieces = self._runtime.stale(self._asset, known=self.found)
-        piece = await anext(self._pieces, None)
+        try:
+            piece = await anext(self._pieces, None)
+        except BaseException:  # Also where whoever looks goes away: nothing more comes of these pieces.
+            self._leave()
+            raise
         if piece is not None:
             self._reasons |= piece.reasons
         if piece is None or not piece.left:

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from flowstone import DailyPartitions, Pipeline
-from flowstone.server import stale_assets
+from flowstone.runtime.services import events
+from flowstone.server import known_assets, stale_assets
 from flowstone.server.known_assets import KnownAssets
 
 DAYS = DailyPartitions("2025-01-01", "2025-01-03")
@@ -108,6 +109,67 @@ async def test_an_asset_that_is_computed_all_the_time_hides_no_other(changed, mo
         found = await known.read()
     assert set(found.stale["clean"]) == {"d:2025-01-01", "d:2025-01-03"}
     assert set(found.stale["report"]) == {"d:2025-01-01", "d:2025-01-02", "d:2025-01-03"}
+
+
+async def test_a_look_that_is_broken_off_is_begun_anew(changed, monkeypatch):
+    """Within an asset: else it would count as looked at, with the reasons that were found up to there."""
+    known, failing = KnownAssets(changed.runtime), [True]
+    stale = changed.runtime.stale
+
+    async def broken(asset, **options):
+        async for piece in stale(asset, **options):
+            if failing:
+                raise asyncio.CancelledError
+            yield piece
+
+    monkeypatch.setattr(changed.runtime, "stale", broken)
+    for _ in range(3):
+        with pytest.raises(asyncio.CancelledError):
+            await known.read()
+    failing.clear()
+    found = await known.read()
+    while known.goes_on:
+        found = await known.read()
+    assert set(found.stale["clean"]) == {"d:2025-01-01", "d:2025-01-03"}
+    assert set(found.stale["report"]) == {"d:2025-01-01", "d:2025-01-02", "d:2025-01-03"}
+
+
+async def test_events_that_found_no_room_are_made_good_by_one_reading(changed, monkeypatch):
+    """The next ones ask for what has changed alone."""
+    monkeypatch.setattr(events, "_BUFFER", 2)
+    known, asked = KnownAssets(changed.runtime), []
+    states = changed.runtime.partition_states
+
+    async def partition_states(*assets):
+        asked.append(assets)
+        return await states(*assets)
+
+    monkeypatch.setattr(changed.runtime, "partition_states", partition_states)
+    monkeypatch.setattr(known_assets, "_SHARE", 1e9)
+    monkeypatch.setattr(known_assets, "_LONGEST", 1e9)
+    async with known.watched():
+        await known.read()
+        for _ in range(3):
+            await changed.runtime.materialize("raw", partition="2025-01-01")
+        await known.read()
+        await known.read()
+        await changed.runtime.materialize("raw", partition="2025-01-01")
+        await known.read()
+    assert asked == [(), (), ("raw",)]
+
+
+async def test_events_are_kept_for_as_long_as_somebody_looks(changed):
+    """A page that was looked at once keeps none; who looks without being told reads all."""
+    await changed.get("/")
+    assert changed.app.state.known._events is None
+    known = KnownAssets(changed.runtime)
+    async with known.watched():
+        async with known.watched():
+            await known.read()
+        assert known._events is not None
+    assert known._events is None
+    await changed.runtime.materialize("raw", partition="2025-01-01")
+    assert (await known.read()).states["raw"].codes
 
 
 async def test_it_is_current_again_once_it_is_computed(changed):
