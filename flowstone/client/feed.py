@@ -195,4 +195,4 @@ def _entry(message: Message) -> FeedEntry | None:
     def made() -> Event:
         return event
 
-    return FeedEntry(told.id, told.kind, told.run_id or "", told.asset or "", made)
+    return FeedEntry(told.id, told.kind, told.run_id or "", told.asset or "", made, told.beside or ())

@@ -58,6 +58,10 @@ class FeedEntry:
             self._event, self._make = self._make(), None
         return self._event
 
+    def is_about(self, asset: str) -> bool:
+        """Whether the event is about an asset, alone or beside others."""
+        return asset == self.asset or asset in self.beside
+
     def __repr__(self) -> str:
         return f"FeedEntry({self.id}, {self.event!r})"
 

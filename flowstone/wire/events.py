@@ -16,6 +16,8 @@ from flowstone.wire.runs import RunModel
 from flowstone.wire.values import FailureModel, label
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from flowstone.runs.automation_events import Event
 
 __all__ = ["EventModel", "EventsQuery", "RunEventsQuery"]
@@ -34,6 +36,8 @@ class EventModel(Model):
     """The run it is about."""
     asset: str | None = None
     """The asset it is about."""
+    beside: tuple[str, ...] | None = None
+    """Of what happens to a run that was asked for several assets: the others."""
     partition: str | None = None
     """The partition it is about."""
     partition_key: str | None = None
@@ -89,13 +93,16 @@ class EventModel(Model):
         return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
-    def of(cls, event: Event, number: int, *, records: bool = False) -> EventModel:
+    def of(
+        cls, event: Event, number: int, *, records: bool = False, beside: Collection[str] = ()
+    ) -> EventModel:
         """As the API shows it.
 
         Args:
             event: The event.
             number: Its id.
             records: Whether the end of a step comes with its record.
+            beside: The other assets it is about.
         """
         told: Any = event
         record = getattr(told, "materialization", None)
@@ -107,6 +114,7 @@ class EventModel(Model):
             at=event.at,
             run_id=event.run_id or None,
             asset=event.asset or None,
+            beside=tuple(beside) or None,
             partition=label(event.partition_key),
             partition_key=event.partition_key,
             failure=FailureModel.of(failure, traceback=records),

@@ -147,7 +147,7 @@ class FeedReader:
         return (
             entry.kind in self._kinds
             and self._run_id in {None, entry.run_id}
-            and (self._asset in {None, entry.asset} or self._asset in entry.beside)
+            and (self._asset is None or entry.is_about(self._asset))
         )
 
 

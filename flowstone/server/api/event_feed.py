@@ -63,7 +63,7 @@ class Wanted:
         return (
             entry.kind in self.kinds
             and self.run_id in {None, entry.run_id}
-            and self.asset in {None, entry.asset}
+            and (self.asset is None or entry.is_about(self.asset))
         )
 
 
@@ -89,7 +89,7 @@ class _Kept:
 
 
 def _encoded(entry: FeedEntry, *, records: bool) -> bytes:
-    shown = EventModel.of(entry.event, entry.id, records=records)
+    shown = EventModel.of(entry.event, entry.id, records=records, beside=entry.beside)
     return message(shown.id, shown.text(), shown.kind)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
-from flowstone import Runtime
+from flowstone import Pipeline, Runtime
 from flowstone.errors import FeedExpired
 from flowstone.server.api.event_feed import EventFeed, Wanted
 from tests.server.api.shops import shop
@@ -52,6 +53,38 @@ async def test_whoever_follows_is_told_what_happens(store_url):
         ]
         assert found[3]["partition"] == "2025-01-03"
         assert [event["id"] for event in found] == sorted({event["id"] for event in found})
+
+
+@pytest.mark.parametrize("asset", ["visits", "broken"])
+async def test_a_run_is_about_all_that_it_was_asked_for(store_url, asset):
+    """Whoever follows one of its assets is told of it; each event says what it is about beside."""
+    pipeline = Pipeline("shop")
+
+    @pipeline.asset
+    async def visits() -> int:
+        return 1
+
+    @pipeline.asset
+    async def broken() -> int:
+        return 2
+
+    async with Runtime(pipeline, store=store_url) as runtime:
+        feed = EventFeed(runtime)
+        async with aclosing(feed.follow(replace(ALL, asset=asset), await feed.position(None))) as stream:
+            await anext(stream)
+            await runtime.materialize(["visits", "broken"])
+            found = await until(stream, "run.succeeded")
+        assert [event["kind"] for event in found] == [
+            "run.queued",
+            "run.started",
+            "step.started",
+            "step.succeeded",
+            "run.succeeded",
+        ]
+        assert {event["asset"] for event in found if event["kind"].startswith("step.")} == {asset}
+        for event in found:
+            about = {event["asset"], *event.get("beside", ())}
+            assert about == ({asset} if event["kind"].startswith("step.") else {"visits", "broken"})
 
 
 async def test_whoever_comes_back_misses_nothing(store_url):

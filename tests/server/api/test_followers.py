@@ -36,7 +36,7 @@ PROMPTLY = 4.0
 
 WANTED = (
     Wanted(frozenset({"run.started", "step.started"})),
-    Wanted(frozenset({"step.started"})),
+    Wanted(frozenset({"step.started"}), asset="b"),
     Wanted(frozenset({"run.queued"})),
 )
 
@@ -52,7 +52,7 @@ class SlowFeed:
 
     def add(self, event):
         number = SPACE * (len(self.entries) + 1)
-        self.entries.append(FeedEntry(number, event.kind, event.run_id, "a", lambda: event))
+        self.entries.append(FeedEntry(number, event.kind, event.run_id, "a", lambda: event, ("b",)))
         self.wake()
 
     def wake(self):
@@ -122,7 +122,13 @@ class Follower:
                 assert self.told == self.expected(self.place)
 
     def expected(self, place):
-        return [each.id for each in self.entries if self.start < each.id <= place and self.wanted.fits(each)]
+        return [
+            each.id
+            for each in self.entries
+            if self.start < each.id <= place
+            and each.kind in self.wanted.kinds
+            and self.wanted.asset in {None, "a", "b"}
+        ]
 
     async def go(self):
         self.task.cancel()
