@@ -6,6 +6,7 @@ alone.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -67,7 +68,9 @@ async def trouble_page(request: Request, status: int, sentence: str) -> HTMLResp
         sentence: What is wrong.
     """
     visit = visit_of(request)
-    identity = await visit.identity()
+    identity: Identity | None = None
+    with suppress(FlowstoneError):  # Who asks may be what cannot be read.
+        identity = await visit.identity()
     values = {
         **links_for(request),
         "csrf": visit.csrf(),
@@ -114,8 +117,13 @@ async def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if not wants_page(request):
         return await of_http(request, error)
-    if error.status_code == HTTPStatus.NOT_FOUND and await visit_of(request).identity() is None:
-        return RedirectResponse(f"{prefix_of(request)}/login", 303)  # As the pages that there are do.
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        try:
+            known = await visit_of(request).identity() is not None
+        except FlowstoneError as unread:
+            return await _of_library(request, unread)
+        if not known:
+            return RedirectResponse(f"{prefix_of(request)}/login", 303)  # As the pages that there are do.
     by_router = error.detail == HTTPStatus(error.status_code).phrase
     answer = await trouble_page(request, error.status_code, "" if by_router else str(error.detail))
     answer.headers.update(error.headers or {})

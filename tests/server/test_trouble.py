@@ -71,6 +71,23 @@ async def test_a_store_that_does_not_answer_is_said_on_a_page(visit, monkeypatch
         assert "Not available" in page.text
 
 
+@pytest.mark.parametrize("path", ["/", "/nothing"])
+async def test_nobody_is_known_where_the_store_does_not_answer(visit, monkeypatch, path):
+    """Who shows a token is found in the same store: the page stands alone."""
+
+    async def identify(*_):
+        raise StoreUnavailable("postgres://db.internal/shop does not answer: connection refused")
+
+    async with visit(shop(), host="10.0.0.7") as visitor:
+        token = await visitor.runtime.create_token("alice", "read")
+        monkeypatch.setattr(type(visitor.runtime), "identify", identify)
+        shown = {**BROWSER, "Authorization": f"Bearer {token}"}
+        page = await visitor.get(path, headers=shown)
+        assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
+        assert "The store does not answer." in page.text
+        assert '<nav class="nav"' not in page.text
+
+
 async def test_a_form_that_is_no_more_of_this_page_is_answered_with_one(visit):
     """A change without the word of the page: 403, in a sentence."""
     async with visit(shop()) as visitor:
