@@ -124,7 +124,7 @@ class Inspection(Observation):
             after: Only lines with higher numbers: the last `LogLine.number` that was read before.
             limit: How many at most. Default: all.
             tail: Only the newest so many, and with `follow` what comes after them. Those that an attempt on this
-                node has said last, and that are not kept before its end, are among them (`held`). Not together with
+                node has said last, and that are not kept before its end, are among them (`held`) unless `follow` is given. Not together with
                 `after`. Default: from the first one on.
             level: Only lines of this level or a higher one: `debug`, `info`, `warning`, `error` or `critical`.
                 Default: of any.

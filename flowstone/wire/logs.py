@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 from pydantic import Field
 
@@ -10,7 +10,10 @@ from flowstone.runs.log_line import LogLevel, LogLine
 from flowstone.wire.model import MOST, Given, Instant, Model, Text
 from flowstone.wire.values import Partition, label
 
-__all__ = ["LogLineModel", "LogsQuery"]
+__all__ = ["MOST_TAIL", "LogLineModel", "LogsQuery"]
+
+MOST_TAIL: Final = 10_000
+"""The newest lines that are told at once: they are all in memory together."""
 
 
 class LogLineModel(Model):
@@ -80,8 +83,8 @@ class LogsQuery(Given):
     """Only those with higher numbers."""
     limit: Annotated[int, Field(ge=1, le=MOST)] | None = None
     """How many at most. Default: all."""
-    tail: Annotated[int, Field(ge=1, le=MOST)] | None = None
-    """Only the newest so many, and what is said after them. Not together with `after`."""
+    tail: Annotated[int, Field(ge=1, le=MOST_TAIL)] | None = None
+    """Only the newest so many, up to 10,000, and what is said after them. Not together with `after`."""
     level: LogLevel | None = None
     """Only those of this level or a higher one."""
     contains: Text | None = None

@@ -156,7 +156,10 @@ class RuntimeFollower(Follower):
 class _RuntimeReader(Reader):
     """Reads what the store keeps; the newest lines with those that this process holds yet."""
 
-    def __init__(self, ctx: RuntimeContext, run_id: str, asset: str | None, key: str | None) -> None:
+    def __init__(
+        self, ctx: RuntimeContext, run_id: str, asset: str | None, key: str | None, *, held: bool
+    ) -> None:
+        self._with_held = held
         self._ctx = ctx
         self._run_id = run_id
         self._asset = asset
@@ -169,7 +172,7 @@ class _RuntimeReader(Reader):
 
     async def tail(self, limit: int) -> LogPage:
         # Looked at before: what is kept meanwhile is not held any more, and would be missing.
-        held = self._ctx.logs.held(self._run_id, self._asset, self._key, limit)
+        held = self._ctx.logs.held(self._run_id, self._asset, self._key, limit) if self._with_held else ()
         kept, end = await self._ctx.store.logs.tail(
             self._run_id, asset=self._asset, partition_key=self._key, limit=limit
         )
@@ -205,7 +208,8 @@ def log_lines(
 
     async def begin() -> Reader:
         name, key = await client.located(run_id, asset, partition)
-        reader = _RuntimeReader(ctx, run_id, name, key)
+        # Who follows gets what is held once it is kept.
+        reader = _RuntimeReader(ctx, run_id, name, key, held=not follow)
         graph = (await client.view()).graph
         if name is not None and name not in graph and not (await reader.page(0, 1)).lines:
             _ = graph[name]  # Nor did the run have one that is gone: it says what may be meant.

@@ -63,17 +63,19 @@ class PostgresLogs(Logs):
     async def tail(
         self, run_id: str, *, asset: str | None = None, partition_key: str | None = None, limit: int
     ) -> LogPage:
-        found: list[LogLine] = []
+        newest_first: list[list[LogLine]] = []
+        found = 0
         before, chunks = None, min(_CHUNKS, max(1, limit))
         key = None if partition_key is None else key_text(partition_key)
-        while len(found) < limit:
+        while found < limit:
             rows = await self._database.fetch("newest_logs", run_id, before, chunks, asset, key)
             for row in rows:
-                found = [*_lines(row, 0, sys.maxsize), *found]
+                newest_first.append(_lines(row, 0, sys.maxsize))
+                found += len(newest_first[-1])
                 before = row["number"]
             if len(rows) < chunks:
                 break
-        return newest_of(found, limit)
+        return newest_of([line for lines in reversed(newest_first) for line in lines], limit)
 
     async def prune(self) -> None:
         deleted = _ROWS

@@ -439,7 +439,14 @@ async def test_what_a_chatty_attempt_says_is_seen_before_it_ends(monkeypatch):
             ("line 99", True),
         ]
         assert [line async for line in runtime.logs(run.id, "report", after=lines[-1].number)] == []
+        following = runtime.logs(run.id, tail=3, follow=True)
+        followed = [await anext(following)]
         goes_on.set()
+        followed += [line async for line in following]
+        assert not any(line.held for line in followed)  # It gets them once they are kept.
+        numbers = [line.number for line in followed]
+        assert numbers == sorted(set(numbers))
+        assert followed[-1].message == "line 99 password=***"
         await run.wait()
         kept = [line async for line in runtime.logs(run.id, after=lines[-1].number, follow=True)]
         assert (kept[-1].message, kept[-1].held) == ("line 99 password=***", False)

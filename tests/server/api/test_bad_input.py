@@ -56,6 +56,18 @@ async def test_a_parameter_that_cannot_be_read_is_refused(visit, query, sentence
         assert refused.json()["detail"].startswith(sentence)
 
 
+async def test_the_newest_lines_of_a_log_are_not_asked_for_without_bound(visit):
+    """They are in memory together."""
+    async with visit(shop()) as visitor:
+        run = await visitor.runtime.submit("visits", partition="2025-01-03")
+        await run.wait()
+        path = f"/api/v1/runs/{run.id}/logs"
+        assert (await visitor.get(f"{path}?tail=10000")).status_code == 200
+        refused = await visitor.get(f"{path}?tail=10001")
+        assert refused.status_code == 422
+        assert refused.json()["detail"] == "`tail`: input should be less than or equal to 10000."
+
+
 async def test_a_cursor_is_of_one_list(visit):
     """Another list, or other filters, refuse it."""
     async with visit(shop()) as visitor:
