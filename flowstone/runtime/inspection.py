@@ -124,8 +124,8 @@ class Inspection(Observation):
             after: Only lines with higher numbers: the last `LogLine.number` that was read before.
             limit: How many at most. Default: all.
             tail: Only the newest so many, and with `follow` what comes after them. Those that an attempt on this
-                node has said last, and that are not kept before its end, are among them (`held`) unless `follow` is given. Not together with
-                `after`. Default: from the first one on.
+                node has said last, and that are not kept before its end, are among them (`held`); who follows gets
+                these once they are kept. Not together with `after`. Default: from the first one on.
             level: Only lines of this level or a higher one: `debug`, `info`, `warning`, `error` or `critical`.
                 Default: of any.
             contains: Only lines with this text in their message, fields, logger, traceback or step, in upper or
