@@ -126,7 +126,7 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncGe
                     f"event: {name}\nid: {number}\ndata: {data.replace('<', _LESS)}\n\n"
                     for name, number, data in fresh
                 )
-                # How far behind what is shown is: a page that does not hear it for a while says that it is not live.
+                # How far behind what is shown is: a page that hears nothing for a while says that it is not live.
                 yield f"{blocks}{named}event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
                 shown = True
         except FlowstoneError:
