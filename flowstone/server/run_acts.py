@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from flowstone.runs.log_line import LogLevel
+from flowstone.runtime.runtime import Runtime
 from flowstone.server.access.csrf import form_of
 from flowstone.server.access.guard import Operator, Reader
 from flowstone.server.access.prefix import prefix_of
@@ -41,6 +42,7 @@ class _Lines(BaseModel):
 def run_acts_router() -> APIRouter:
     """Its routes."""
     router = APIRouter(include_in_schema=False)
+    retrying = asyncio.Lock()
 
     @router.post("/runs/cancel")
     async def cancel_these(request: Request, identity: Operator) -> Response:
@@ -65,8 +67,8 @@ def run_acts_router() -> APIRouter:
 
     @router.post("/runs/{run_id}/retry")
     async def retry(request: Request, run_id: str, identity: Operator) -> Response:
-        run = await request.app.state.runtime.retry(run_id, by=identity.name)
-        return _to(request, f"/runs/{run.id}")
+        async with retrying:  # The second of two clicks finds what the first one has started.
+            return _to(request, await _retried(request.app.state.runtime, run_id, identity.name))
 
     _add_reading(router)
     return router
@@ -99,6 +101,13 @@ def _add_reading(router: APIRouter) -> None:
 
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
+
+
+async def _retried(runtime: Runtime, run_id: str, by: str) -> str:
+    """Where the run is that retries one: a new one, unless one goes on."""
+    found = await read_runs(runtime, {}, None, under_way=True)
+    known = next((run.id for run in found.runs if run.request.retry_of == run_id), None)
+    return f"/runs/{known or (await runtime.retry(run_id, by=by)).id}"
 
 
 def _to(request: Request, path: str) -> Response:

@@ -183,6 +183,24 @@ async def test_failed_steps_are_retried_from_the_page(visit):
         assert f'retry of <a class="mono" href="/runs/{old.id}"' in (await visitor.get("/runs")).text
 
 
+async def test_two_clicks_retry_a_run_once(visit):
+    """The second leads to the run that the first has started; once that has ended, another one may be."""
+    world = World()
+    async with visit(shop(world)) as visitor:
+        old = await visitor.runtime.submit("held")
+        await world.begun.wait()
+        await old.cancel()
+        form = {"csrf": await csrf(visitor)}
+        clicks = [visitor.post(f"/runs/{old.id}/retry", data=form) for _ in range(2)]
+        first, second = [each.headers["location"] for each in await asyncio.gather(*clicks)]
+        assert first == second
+        assert len(await visitor.runtime.runs()) == 2
+        await (await visitor.runtime.run(first.removeprefix("/runs/"))).cancel()
+        third = await visitor.post(f"/runs/{old.id}/retry", data=form)
+        assert third.headers["location"] != first
+        world.held.set()
+
+
 async def test_a_run_is_cancelled_from_the_page_and_several_from_the_list(visit):
     """All that are under way of those that are listed, and no others."""
     world = World()
