@@ -66,8 +66,7 @@ class RemoteHistory:
         limit: int = 100,
         before: str | None = None,
     ) -> Sequence[RunRecord]:
-        tag = _tag(tags or {})
-        return await self.client.runs(list(statuses) or None, asset, tag, limit=limit, before=before)
+        return await self.client.runs(list(statuses) or None, asset, tags, limit=limit, before=before)
 
     async def steps(
         self, run_id: str, *, status: Status | None = None, offset: int = 0, limit: int | None = None
@@ -157,15 +156,6 @@ class RemoteHistory:
 
 def _value(key: str | None) -> Any:
     return None if key is None else decode_partition(key)
-
-
-def _tag(tags: Mapping[str, str | None]) -> str | Mapping[str, str] | None:
-    if not tags:
-        return None
-    if len(tags) == 1:
-        ((name, value),) = tags.items()
-        return name if value is None else {name: value}
-    return {name: value for name, value in tags.items() if value is not None}
 
 
 def _watched(node: NodeStatus) -> WatchedNode:

@@ -227,7 +227,7 @@ class Asking(Connected):
         self,
         status: Status | str | Iterable[Status | str] | None = None,
         asset: Any = None,
-        tag: str | Mapping[str, str] | None = None,
+        tag: str | Mapping[str, str | None] | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Sequence[RunRecord]:
@@ -323,15 +323,23 @@ class Asking(Connected):
     @asynccontextmanager
     async def watch(self, changed: Callable[[], None]) -> AsyncIterator[None]:
         """As `Runtime.watch`; an async context manager, which raises if the server is away for too long."""
-        async with self.feed() as feed, anyio.create_task_group() as group:
+        failed: BaseException | None = None
+        try:
+            async with self.feed() as feed, anyio.create_task_group() as group:
 
-            async def listen() -> None:
-                async for _ in feed:
-                    changed()
+                async def listen() -> None:
+                    async for _ in feed:
+                        changed()
 
-            group.start_soon(listen)
-            yield
-            group.cancel_scope.cancel()
+                group.start_soon(listen)
+                yield
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as several:
+            if len(several.exceptions) != 1:
+                raise
+            (failed,) = several.exceptions  # What was raised, by the block or by the feed.
+        if failed is not None:
+            raise failed
 
     async def audit(
         self,

@@ -26,6 +26,7 @@ from flowstone.runs.events import RunCancelRequested, RunStarted
 from flowstone.runs.records import Status
 from flowstone.runtime.client.failure_errors import materialization_failed
 from flowstone.runtime.client.progress import Progress
+from flowstone.runtime.client.requests import checked_patience
 from flowstone.wire.plans import PlanModel, PlannedStepModel
 from flowstone.wire.runs import RunModel
 
@@ -62,26 +63,32 @@ class Starting(Asking):
         join: bool = False,
         cancel_when_unwanted: bool = False,
     ) -> Materialization | RunResult:
-        """As `Runtime.materialize`: computes this asset only, or these only, and waits for the end."""
+        """As `Runtime.materialize`: computes this asset only, or these only, and waits for the end.
+
+        With `join` the run goes on when this call is cancelled or its `timeout` is over, whatever
+        `cancel_when_unwanted` says: others may wait for it, which the server alone knows.
+        """
+        patience = checked_patience("timeout", timeout) if join else None
         run = await self._begun(
             self.submit,
             asset,
             partition=partition,
             upstream=False,
-            timeout=timeout,
+            timeout=None if join else timeout,
             config=config,
             tags=tags,
             by=by,
             join=join,
         )
-        await self._waited_for(run, cancels=run.submitted or cancel_when_unwanted)
+        unwanted = run.submitted or cancel_when_unwanted
+        await self._waited_for(run, cancels=unwanted and not join, patience=patience)
         if is_several(asset):
-            return await self._ended(run, timeout)
+            return await self._ended(run, None if join else timeout)
         record = await self._runs.patiently(run.record)
         asset, key = record.asset, record.request.keys[0]
         step = await self._runs.patiently(lambda: self._runs.step(run.id, asset, key))
         if record.status is Status.CANCELLED or step is None:
-            await self._raise_if_timed_out(run, timeout)
+            await self._raise_if_timed_out(run, None if join else timeout)
             raise RunCancelled(f"Run {run.id} of {record.asset!r} was cancelled.", run.id)
         if step.failure is not None and step.status is not Status.SKIPPED:
             raise materialization_failed(step)
@@ -101,21 +108,26 @@ class Starting(Asking):
         join: bool = False,
         cancel_when_unwanted: bool = False,
     ) -> RunResult:
-        """As `Runtime.materialize_all`: computes the asset and everything upstream, and waits for the end."""
+        """As `Runtime.materialize_all`: computes the asset and everything upstream, and waits for the end.
+
+        With `join` the run goes on as that of `materialize` does.
+        """
+        patience = checked_patience("timeout", timeout) if join else None
         run = await self._begun(
             self.submit,
             asset,
             partition=partition,
             refresh=refresh,
             max_parallel=max_parallel,
-            timeout=timeout,
+            timeout=None if join else timeout,
             config=config,
             tags=tags,
             by=by,
             join=join,
         )
-        await self._waited_for(run, cancels=run.submitted or cancel_when_unwanted)
-        return await self._ended(run, timeout)
+        unwanted = run.submitted or cancel_when_unwanted
+        await self._waited_for(run, cancels=unwanted and not join, patience=patience)
+        return await self._ended(run, None if join else timeout)
 
     async def backfill(
         self,
@@ -317,20 +329,31 @@ class Starting(Asking):
         own = None if shared or once is not None else secrets.token_hex(16)
         given = None if body is None else {name: value for name, value in body.items() if value is not None}
         if given is not None and body is not None and body.get("kind") == "backfill":
-            given["max_parallel"] = body["max_parallel"]  # None is as many as the server runs.
+            given["max_parallel"] = body["max_parallel"]  # None is `max_concurrency`; to say nothing is 4.
         created, told = await self._transport.posted(RunModel, *path, body=given, key=once or own)
         # Nobody else has a key that was made here: if there was a run already, its answer was lost.
         return self._handle(told.id, submitted=created or own is not None)
 
     async def _waited_for(
-        self, run: Run, *, cancels: bool, on_progress: Callable[[Progress], Any] | None = None
+        self,
+        run: Run,
+        *,
+        cancels: bool,
+        patience: float | None = None,
+        on_progress: Callable[[Progress], Any] | None = None,
     ) -> None:
-        """Wait for the end; a call that is cancelled has its run stopped, as the runtime's does."""
+        """Wait for the end, or for `patience` seconds; a cancelled call that `cancels` has its run stopped."""
+        within = asyncio.timeout(patience)
         try:
-            if on_progress is None:
-                await self._runs.ended(run.id)
-            else:
-                await self._reported(run, on_progress)
+            async with within:
+                if on_progress is None:
+                    await self._runs.ended(run.id)
+                else:
+                    await self._reported(run, on_progress)
+        except TimeoutError as error:
+            if not within.expired():
+                raise
+            raise TimeoutError(f"Run {run.id} has not ended within {patience:g} s; it goes on.") from error
         except asyncio.CancelledError:
             if cancels:
                 await self._stopped(lambda: self.run(run.id))

@@ -62,7 +62,7 @@ class Inspection(Observation):
         self,
         status: Status | str | Iterable[Status | str] | None = None,
         asset: Any = None,
-        tag: str | Mapping[str, str] | None = None,
+        tag: str | Mapping[str, str | None] | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Sequence[RunRecord]:
@@ -75,7 +75,7 @@ class Inspection(Observation):
                 one of several of these. Default: any.
             asset: Only runs that were asked for this asset: name, `Asset` or decorated function. Default: any.
             tag: Only runs with this tag: its name, `name=value`, or a mapping of names to values, of which a run
-                must have all. Default: any.
+                must have all; None is any value. Default: any.
             limit: How many at most.
             before: Only runs older than the one with this id: the last one of the page before.
 

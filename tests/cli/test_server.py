@@ -129,6 +129,8 @@ def test_commands_tell_of_a_server_what_they_tell_of_its_store(rooms, cli, datab
         for line in (
             ["runs"],
             ["runs", "--status", "failed", "--json"],
+            ["runs", "--tag", "a", "--tag", "b"],
+            ["runs", "--tag", "a", "--tag", "b=1"],
             ["run", run],
             ["run", run, "--json"],
             ["logs", cli("runs", "--asset", "total", "--json", *there).document["runs"][0]["id"]],

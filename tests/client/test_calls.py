@@ -96,6 +96,8 @@ ASKED = {
     "runs that failed": lambda ask, _: ask.runs(["failed", Status.CANCELLED]),
     "runs of an asset": lambda ask, _: ask.runs(asset="total", tag="why=new"),
     "runs by tags": lambda ask, _: ask.runs(tag={"why": "new"}, limit=1),
+    "runs by names of tags": lambda ask, _: ask.runs(tag={"why": None, "none": None}),
+    "runs by a name and a value": lambda ask, _: ask.runs(tag={"why": "new", "none": None}),
     "runs before": lambda ask, ids: ask.runs(before=ids["doubled"], limit=2),
     "runs_beginning": lambda ask, ids: ask.runs_beginning(ids["total"][:20]),
     "recorded_events": lambda ask, ids: ask.recorded_events(ids["backfill"], after=3, limit=4),

@@ -302,3 +302,17 @@ async def test_a_run_goes_on_that_a_feed_does_not_reach_back_to(serve, reported)
             assert kinds.count("step.succeeded") == 1
         else:
             assert (await run.wait()).status == "succeeded"
+
+
+async def test_who_watches_is_told_what_was_raised(serve, cutting):
+    """The error of the block, or that of the stream, as itself: `except` finds it."""
+    async with serve(store(), wrap=cutting, client={"reconnect": 0.01}) as served:
+        with pytest.raises(LookupError, match="of the block"):
+            async with served.client.watch(lambda: None):
+                raise LookupError("of the block")
+        with pytest.raises(ServerUnavailable, match="no FlowStone server"):
+            async with asyncio.timeout(60), served.client.watch(lambda: None):
+                cutting.made[0].away = True
+                for _ in range(2):
+                    await served.runtime.materialize_all("total")
+                await asyncio.Event().wait()

@@ -81,6 +81,8 @@ async def test_runs_are_found_by_status_asset_and_tag():
         assert await ids(runtime, tag="by") == [broke, by_ada]
         assert await ids(runtime, tag="by=ada") == await ids(runtime, tag={"by": "ada"}) == [by_ada]
         assert await ids(runtime, tag={"a=b": "c=d"}) == [broke]
+        assert await ids(runtime, tag={"by": None, "a=b": None}) == [broke]
+        assert await ids(runtime, tag={"by": "ada", "a=b": None}) == []
         assert await ids(runtime, "failed", tag={"by": "ada"}) == []
         assert await ids(runtime, limit=1, before=last) == [broke]
 

@@ -52,7 +52,8 @@ def wanted_tags(given: object) -> dict[str, str | None]:
     """Tags by name with the value they are to have, or None for any; as the store keeps their texts.
 
     Args:
-        given: `name`, `name=value` (a name ends at the first `=`), or several as a mapping of names to values.
+        given: `name`, `name=value` (a name ends at the first `=`), or several as a mapping of names to values, None
+            for any.
 
     Raises:
         TypeError: It is something else.
@@ -62,6 +63,8 @@ def wanted_tags(given: object) -> dict[str, str | None]:
     if isinstance(given, str):
         name, equals, value = given.partition("=")
         return {safe_text(name): safe_text(value) if equals else None}
-    if isinstance(given, Mapping) and all(isinstance(text, str) for pair in given.items() for text in pair):
-        return {safe_text(name): safe_text(value) for name, value in given.items()}
+    if isinstance(given, Mapping) and all(
+        isinstance(name, str) and isinstance(value, str | None) for name, value in given.items()
+    ):
+        return {safe_text(name): None if value is None else safe_text(value) for name, value in given.items()}
     raise TypeError(f"tag={given!r:.100} must be a name, 'name=value', or a mapping of text to text.")

@@ -63,11 +63,12 @@ def router() -> APIRouter:
     return routes
 
 
-def _tags(given: tuple[str, ...]) -> dict[str, str] | str | None:
-    """The labels as the runtime takes them: one by its name or value, or several by their values."""
-    if len(given) <= 1:
-        return given[0] if given else None
-    pairs = [text.partition("=") for text in given]
-    if not all(equals for _, equals, _ in pairs):
-        raise ArgumentError("Of several labels each needs its value: `tag=name=value`.")
-    return {name: value for name, _, value in pairs}
+def _tags(given: tuple[str, ...]) -> dict[str, str | None]:
+    """The labels as the runtime takes them: each with its value, or None for any."""
+    tags: dict[str, str | None] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if equals and tags.get(name) not in {None, value}:
+            raise ArgumentError(f"No run has two values of the label {name!r:.100}.")
+        tags[name] = value if equals else tags.get(name)
+    return tags

@@ -111,7 +111,7 @@ async def _submitted(runtime: Runtime, asked: StartModel, identity: Identity, on
         end=partition_argument(asked.end),
         upstream=bool(asked.upstream),
         refresh=asked.refresh or "missing",
-        max_parallel=asked.max_parallel or 4,
+        max_parallel=asked.max_parallel if "max_parallel" in asked.model_fields_set else 4,
         **common,
     )
 

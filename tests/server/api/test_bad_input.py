@@ -44,7 +44,7 @@ from tests.server.walk import routes_of
         ("cursor=x", "This is no cursor."),
         ("cursor=W10", "This is no cursor."),
         ("cursor=bnVsbA", "This is no cursor."),
-        ("tag=a&tag=b", "Of several labels each needs its value: `tag=name=value`."),
+        ("tag=a=1&tag=a=2", "No run has two values of the label 'a'."),
     ],
 )
 async def test_a_parameter_that_cannot_be_read_is_refused(visit, query, sentence):

@@ -141,6 +141,12 @@ async def test_runs_are_found_by_what_they_are(visit):
         tagged = (await visitor.get("/api/v1/runs", params=[("tag", "a=b"), ("tag", "n=1")])).json()
         assert [each["id"] for each in tagged["items"]] == [ids[1]]
         assert len((await visitor.get("/api/v1/runs?tag=a")).json()["items"]) == 3
+        assert len((await visitor.get("/api/v1/runs?tag=a&tag=n")).json()["items"]) == 3
+        named = (
+            await visitor.get("/api/v1/runs", params=[("tag", "n=1"), ("tag", "a"), ("tag", "n")])
+        ).json()
+        assert [each["id"] for each in named["items"]] == [ids[1]]
+        assert (await visitor.get("/api/v1/runs?tag=a&tag=none")).json()["items"] == []
         assert (await visitor.get("/api/v1/runs?status=failed")).json()["items"] == []
         assert (await visitor.get("/api/v1/runs?asset=visit")).status_code == 404
         assert (await visitor.get("/api/v1/runs/0")).json()["type"] == "RunNotFound"
