@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flowstone.runs.log_line import LogLevel, LogLine
     from flowstone.runtime.runtime import Runtime
 
-__all__ = ["LogWanted", "LookedFor", "NewestLines", "log_text", "read_log", "read_newest"]
+__all__ = ["LogWanted", "LookedFor", "NewestLines", "log_text", "read_held", "read_log", "read_newest"]
 
 LogWanted = tuple[str, Any, int | None]
 """Of which asset (empty: all), of which partition, and of which attempt (None: all)."""
@@ -76,16 +76,21 @@ async def read_log(
 async def read_newest(runtime: Runtime, run_id: str, wanted: LogWanted) -> NewestLines:
     """The newest lines of a log. Raises `RunNotFound`."""
     asset, partition, attempt = wanted
-    lines = [line async for line in runtime.logs(run_id, asset or None, partition, tail=_NEWEST)]
-    mine = [line for line in lines if attempt in (None, line.attempt)]
-    kept = [line for line in mine if not line.held]
-    held = [line for line in mine if line.held][-_HELD:]
+    held = await read_held(runtime, run_id, wanted)  # Before: what is kept meanwhile would be missing.
+    lines, last = await runtime.logs(run_id, asset or None, partition).kept(_NEWEST)
     return NewestLines(
-        [_row(line, named=not asset) for line in kept],
-        [_row(line, named=not asset) for line in held],
-        max((line.number for line in lines), default=0),
+        [_row(line, named=not asset) for line in lines if attempt in (None, line.attempt)],
+        held,
+        last,
         more=len(lines) == _NEWEST,
     )
+
+
+async def read_held(runtime: Runtime, run_id: str, wanted: LogWanted) -> list[list[Any]]:
+    """What attempts that go on said last, and hold for their end; reads nothing that is kept."""
+    asset, partition, attempt = wanted
+    held = await runtime.logs(run_id, asset or None, partition).held(_HELD)
+    return [_row(line, named=not asset) for line in held if attempt in (None, line.attempt)]
 
 
 def log_text(rows: list[list[Any]], after: int, last: int, *, more: bool = False) -> str:

@@ -175,4 +175,5 @@ def _asked(request: Request, identity: Identity, query: Mapping[str, str] | None
         state.timelines,
         state.known,
         state.options,
+        live=path_of(request).startswith("/live/"),
     )

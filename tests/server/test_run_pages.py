@@ -6,13 +6,19 @@ import asyncio
 import json
 import logging
 import re
+from contextlib import aclosing
 
 import pytest
+from starlette.requests import Request
 
 from flowstone import Context, Each, Pipeline, Retry, Runtime, StaticPartitions, Status
 from flowstone.runs.records import RunRecord, RunSpec
+from flowstone.runtime.client.log_lines import LogLines
 from flowstone.runtime.client.timeline import Timeline, TimelineAttempt
 from flowstone.runtime.services import attempt_logs
+from flowstone.server.access.identity import LOCAL
+from flowstone.server.pages.run import PAGE
+from flowstone.server.site import _messages
 from flowstone.server.timelines import MOST_BARS, RunBars
 from tests.server.conftest import visiting
 from tests.store.facts import at
@@ -411,6 +417,42 @@ async def test_what_a_chatty_attempt_says_now_is_shown_while_it_goes_on(visit, m
                 await asyncio.sleep(0)
         page = (await visitor.get(path)).text
         assert 'class="heldlines"' not in page
+
+
+async def test_what_is_held_takes_no_place_of_what_is_kept(visit, monkeypatch):
+    """Of an attempt that holds more lines than are shown; an open page reads again what is held alone."""
+    monkeypatch.setattr(attempt_logs, "_HEAD", 2_000)
+    goes_on = asyncio.Event()
+    async with visit(talking(goes_on, 600)) as visitor:
+        run = await visitor.runtime.submit("talks")
+        page = await shown(visitor, f"/runs/{run.id}?step=talks", "line 599.")
+        kept, _, held = page.partition('id="held"')
+        assert ("line 0." in kept, "line 599." in kept) == (True, False)
+        assert ("line 588." in held, "line 587." in held) == (True, False)
+
+        async def none(*_, **__):
+            raise AssertionError("What is kept comes as news.")
+
+        monkeypatch.setattr(LogLines, "kept", none)
+        async with aclosing(_messages(PAGE, asked_live(visitor, run.id), LOCAL)) as messages:
+            assert "line 599." in await anext(messages)
+        goes_on.set()
+        await run.wait()
+
+
+def asked_live(visitor, run_id: str) -> Request:
+    """The request of an open page of a run."""
+    return Request(
+        {
+            "type": "http",
+            "app": visitor.app,
+            "path": f"/live/runs/{run_id}",
+            "root_path": "",
+            "path_params": {"run_id": run_id},
+            "query_string": b"step=talks",
+            "headers": [],
+        }
+    )
 
 
 async def test_a_run_with_many_labels_takes_no_more_than_its_row(visit):

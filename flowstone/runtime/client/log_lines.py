@@ -21,7 +21,7 @@ from flowstone.store.logs import LogPage
 from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from flowstone.runtime.client.log_filter import LogFilter
     from flowstone.runtime.client.run_client import RunClient
@@ -77,6 +77,27 @@ class LogLines:
         if self._reader is None:
             self._reader = await self._begin()
         return self
+
+    async def held(self, limit: int) -> Sequence[LogLine]:
+        """The newest lines that attempts on this node hold for their end; no line that is kept is read for them.
+
+        Args:
+            limit: How many at most.
+        """
+        await self._begun()
+        return self._reader.held(limit) if isinstance(self._reader, _RuntimeReader) else ()
+
+    async def kept(self, limit: int) -> LogPage:
+        """The newest lines that are kept, whatever attempts hold.
+
+        Args:
+            limit: How many at most.
+        """
+        await self._begun()
+        assert self._reader is not None
+        if isinstance(self._reader, _RuntimeReader):
+            return await self._reader.kept(limit)
+        return await self._reader.tail(limit)
 
     def __aiter__(self) -> Self:
         return self
@@ -170,12 +191,21 @@ class _RuntimeReader(Reader):
             self._run_id, asset=self._asset, partition_key=self._key, after=after, limit=limit
         )
 
+    def held(self, limit: int) -> Sequence[LogLine]:
+        """The newest lines that this process holds yet; they have no number."""
+        found = self._ctx.logs.held(self._run_id, self._asset, self._key, limit)
+        return [_held_line(step, line, 0) for step, line in found]
+
+    async def kept(self, limit: int) -> LogPage:
+        """The newest lines that the store keeps."""
+        return await self._ctx.store.logs.tail(
+            self._run_id, asset=self._asset, partition_key=self._key, limit=limit
+        )
+
     async def tail(self, limit: int) -> LogPage:
         # Looked at before: what is kept meanwhile is not held any more, and would be missing.
         held = self._ctx.logs.held(self._run_id, self._asset, self._key, limit) if self._with_held else ()
-        kept, end = await self._ctx.store.logs.tail(
-            self._run_id, asset=self._asset, partition_key=self._key, limit=limit
-        )
+        kept, end = await self.kept(limit)
         lines = [*kept, *(_held_line(step, line, end) for step, line in held)]
         return LogPage(lines[max(0, len(lines) - limit) :], end)
 

@@ -34,6 +34,7 @@ class Asked:
         timelines: The attempts of runs that somebody looks at.
         known: What is on record of all assets.
         options: What the server was told.
+        live: Whether the blocks that change while it is open are all that is rendered.
     """
 
     runtime: Runtime
@@ -44,6 +45,7 @@ class Asked:
     timelines: Timelines
     known: KnownAssets
     options: ServerOptions
+    live: bool = False
 
 
 @frozen

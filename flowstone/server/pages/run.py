@@ -11,7 +11,7 @@ from flowstone.runs.access import Role
 from flowstone.runs.audit import WORDS
 from flowstone.runs.records import Status
 from flowstone.server.addresses import launch_path, partition_path
-from flowstone.server.log_rows import NewestLines, log_text, read_log, read_newest
+from flowstone.server.log_rows import NewestLines, log_text, read_held, read_log, read_newest
 from flowstone.server.pages.page import Page
 from flowstone.server.render import ICONS, shortened
 from flowstone.server.run_steps import running_now, step_of, step_text
@@ -101,10 +101,15 @@ async def load(asked: Asked) -> Mapping[str, Any]:
 async def _log(asked: Asked, run_id: str, wanted: LogWanted, panel: Panel | None) -> NewestLines:
     """The newest lines; or those from the first one on, which the stream of the page goes on with.
 
-    Of an attempt before the last one the newest lines of the step are none.
+    Of an attempt before the last one the newest lines of the step are none. The stream of the page renders what is
+    held, and brings what is kept as news: to look for it in a long log at each rendering would take seconds.
     """
+    whole = asked.query.get("lines") == "all"
     earlier = panel is not None and wanted[2] is not None and wanted[2] != panel.step.attempt
-    if earlier or asked.query.get("lines") == "all":
+    if asked.live:
+        held = [] if earlier or whole else await read_held(asked.runtime, run_id, wanted)
+        return NewestLines([], held, 0, more=False)
+    if earlier or whole:
         rows, last, _ = await read_log(asked.runtime, run_id, wanted, 0)
         return NewestLines(rows, [], last, more=False)
     return await read_newest(asked.runtime, run_id, wanted)
