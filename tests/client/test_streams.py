@@ -144,6 +144,17 @@ async def test_a_feed_goes_on_after_its_last_event(serve, cutting):
         assert all(each is not None for each in cutting.made[0].begun[1:])
 
 
+async def test_an_event_says_what_it_is_about_beside(serve):
+    """Of a run of several assets, as the runtime's own feed does."""
+    async with serve(store()) as served, served.client.feed("run.queued", asset="total") as feed:
+        await served.runtime.materialize_all("orders,total")
+        async with asyncio.timeout(30):
+            entry = await anext(feed)
+        assert {entry.asset, *entry.beside} == {"orders", "total"}
+        assert (entry.is_about("orders"), entry.is_about("total")) == (True, True)
+        assert not entry.is_about("visits")
+
+
 async def test_a_run_is_waited_for_over_cuts(serve, cutting):
     """Also where its end comes while nobody is connected."""
     async with serve(store(), wrap=cutting) as served:

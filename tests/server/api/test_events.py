@@ -73,7 +73,8 @@ async def test_a_run_is_about_all_that_it_was_asked_for(store_url, asset):
         async with aclosing(feed.follow(replace(ALL, asset=asset), await feed.position(None))) as stream:
             await anext(stream)
             await runtime.materialize(["visits", "broken"])
-            found = await until(stream, "run.succeeded")
+            async with asyncio.timeout(30):
+                found = await until(stream, "run.succeeded")
         assert [event["kind"] for event in found] == [
             "run.queued",
             "run.started",
