@@ -256,7 +256,7 @@ def _plain(value, runs):
         return {
             _plain(key, runs): _plain(each, runs)
             for key, each in value.items()
-            if key not in ("as_of", "cause")
+            if key not in ("as_of", "cause", "node")
         }
     if isinstance(value, list | tuple):
         return [_plain(each, runs) for each in value]

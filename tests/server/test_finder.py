@@ -99,4 +99,4 @@ async def test_what_is_looked_for_is_no_markup_and_no_trap(visit):
             "revenue[\U0001f600]",
         ):
             answer = await visitor.get("/find", params={"q": words})
-            assert answer.status_code == 200
+            assert answer.status_code == (422 if "\0" in words else 200)

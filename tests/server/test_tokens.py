@@ -71,7 +71,8 @@ async def test_what_is_no_token_opens_nothing(visit, header):
     async with visit(PIPELINE) as visitor:
         for path in ("/api/v1/assets", "/api/v1/openapi.json"):
             refused = await visitor.get(path, headers={"Authorization": header.encode("latin-1")})
-            assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+            assert refused.status_code == 401
+            assert refused.headers["www-authenticate"] in {"Bearer", 'Bearer error="invalid_token"'}
 
 
 async def test_a_session_is_no_token(visit):

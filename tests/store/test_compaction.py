@@ -75,6 +75,7 @@ async def live(store, *, begin: int, lives: int) -> None:
         ]
         await store.write_many([begun(name), start("a", run_id=name), *steps, over(name)])
         await store.prune(keep_versions=2, keep_runs=3)
+        await store.audit.prune(6)
 
 
 async def everything(store) -> list:
@@ -146,6 +147,7 @@ async def test_items_are_compacted(eager, store, directory):
         steps = [end("a", run_id=name), end("b", run_id=name, status=Status.FAILED)]
         await store.write_many([begun(name), *steps, over(name)])
         await store.prune(keep_versions=1, keep_runs=2)
+        await store.audit.prune(4)
         for one in await store.items.unneeded(["a", "b"], limit=9):
             await store.items.forget(one.run_id, one.step, up_to=9)
             await store.items.forget(one.run_id, one.step)

@@ -45,7 +45,7 @@ def write(history: History, fact: Fact, at: datetime, *, short: bool) -> None:
     if kind == "start":
         started = (at, "r", asset, key, attempt)
         if short:
-            history.log_of("r").start(started, epoch)
+            history.log_of("r").start((*started, None), epoch)
         else:
             history.write(StepStarted(*started), epoch)
     elif kind == "succeed":

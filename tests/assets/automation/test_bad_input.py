@@ -259,7 +259,7 @@ class TestRunRequest:
             ({"partitions": "2025-01-01"}, "takes a list of partitions; partition= takes a single one"),
             ({"partitions": 7}, "takes a list of partitions"),
             ({"partition": "a", "partitions": ["a"]}, "both partition= and partitions=: give one of them"),
-            ({"tags": None}, "tags=None takes texts by name; leave it out for none"),
+            ({"tags": None}, "tags=None takes texts by name, 8,192 bytes in all"),
             ({"tags": {"a": 1}}, "takes texts by name"),
             ({"upstream": None}, "upstream=None takes True or False"),
             ({"join": 1}, "join=1 takes True or False"),
