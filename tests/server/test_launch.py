@@ -224,6 +224,15 @@ ODD = StaticPartitions(
 READERS = [Reader(keys, [encode_partition(key) for key in keys]) for keys in (DAYS, HOURS, MONTHS, ODD)]
 
 
+def test_every_range_of_odd_labels_is_read_as_it_is_written():
+    """Of labels that are colons, commas and quotes there are not many, so each is tried."""
+    reader = READERS[-1]
+    for first in range(len(reader.labels)):
+        for last in range(first, len(reader.labels)):
+            places = list(range(first, last + 1))
+            assert reader.ranges(ranges_text(places, reader.labels)) == places
+
+
 @given(st.sampled_from(READERS), st.data())
 def test_a_text_names_what_it_was_made_of(reader, data):
     """Whatever is chosen, and whether or not labels have colons, commas or quotes themselves."""

@@ -147,9 +147,9 @@ def _range_text(first: str, last: str, known: Collection[str]) -> str:
     text = f"{first}:{last}"
     colons = (at for at, letter in enumerate(text) if letter == ":")
     ways = sum(text[:at] in known and text[at + 1 :] in known for at in colons)
-    if text in known or ways > 1:
+    if text in known or ways > 1 or quoted(first) + quoted(last) != first + last:
         return ":".join(quoted(end, always=True) for end in (first, last))
-    return f"{quoted(first)}:{quoted(last)}"
+    return text
 
 
 def _parts(text: str) -> Iterator[str | list[str]]:
