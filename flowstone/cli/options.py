@@ -50,8 +50,8 @@ N = TypeVar("N", int, float)
 
 _MOST: Final = 2**31 - 1
 
-_PLACE: Final = re.compile(r"(?=.*(\.py$|[:/]))[\w./~-]{1,300}(:[\w.]*)?")
-"""A file, or a module and the name of a pipeline in it."""
+_PLACE: Final = re.compile(r"(?!tag:)(?=.*(\.py$|[:/]))[\w./~-]{1,300}(:[\w.]*)?")
+"""A file, or a module and the name of a pipeline in it; `tag:team` is a selection of assets."""
 
 
 def whole(

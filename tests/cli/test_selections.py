@@ -180,3 +180,16 @@ async def finished_by_a_node(database, run_id):
         run = await runtime.run(run_id)
         await run.wait()
         return dict((await run.record()).counts)
+
+
+@pytest.mark.parametrize("selection", ["tag:team", "tag:team=core"])
+def test_a_tag_is_no_pipeline(cli, flaky, selection):
+    """Though it is written as one: with and without what it is worth."""
+    assert assets_of(cli("plan", "flaky.py", selection, "--json").document) == ["raw"]
+
+
+@pytest.mark.parametrize("selection", ["tag:nope", "tag:team=none"])
+def test_a_tag_that_no_asset_has_is_said(cli, flaky, selection):
+    """As what it is."""
+    told = cli("plan", "flaky.py", selection)
+    assert (told.status, "No asset has the tag" in told.stderr) == (2, True)
