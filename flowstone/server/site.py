@@ -25,9 +25,9 @@ from flowstone.server.access.guard import Operator, Reader
 from flowstone.server.access.prefix import path_of, prefix_of
 from flowstone.server.access.visit import visit_of
 from flowstone.server.api.streams import event_stream
+from flowstone.server.asked import Asked
 from flowstone.server.links import links_for
 from flowstone.server.live import fragments
-from flowstone.server.pages.page import Asked
 from flowstone.server.pages.shell import SHELL, shell_values
 from flowstone.server.problems import status_of, told
 from flowstone.server.trouble import trouble_page

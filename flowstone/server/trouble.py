@@ -18,8 +18,8 @@ from starlette.exceptions import HTTPException
 from flowstone.errors import FlowstoneError
 from flowstone.server.access.prefix import path_of, prefix_of
 from flowstone.server.access.visit import visit_of
+from flowstone.server.asked import Asked
 from flowstone.server.links import links_for
-from flowstone.server.pages.page import Asked
 from flowstone.server.pages.shell import shell_values
 from flowstone.server.problems import of_http, of_library, of_request, sentence_of, status_of, told
 

@@ -24,7 +24,7 @@ from flowstone import (
 )
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.server import ServerOptions
-from flowstone.server.pages.partition_ranges import Reader, ranges_text
+from flowstone.server.partition_ranges import Reader, ranges_text
 
 DAYS = DailyPartitions("2025-01-01", "2025-01-31")
 

@@ -13,7 +13,7 @@ from flowstone.assets.selection import selected
 from flowstone.errors import FlowstoneError
 from flowstone.server.addresses import launch_path
 from flowstone.server.pages.page import Page
-from flowstone.server.pages.partition_ranges import example_of
+from flowstone.server.partition_ranges import example_of
 from flowstone.server.views.asset_rows import group_of, read_assets
 from flowstone.server.views.explained import chain_of
 from flowstone.server.views.history import history_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from flowstone.assets.graph import AssetGraph
     from flowstone.runs.asset_activity import AssetActivity
     from flowstone.runs.partition_states import PartitionStates
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
 
 __all__ = ["PAGE"]
 

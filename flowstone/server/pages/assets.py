@@ -12,7 +12,7 @@ from flowstone.server.views.asset_standing import STATES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
     from flowstone.server.views.asset_rows import AssetRow
 
 __all__ = ["PAGE"]

@@ -13,7 +13,7 @@ from flowstone.server.pages.page import Page
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
 
 __all__ = ["PAGE"]
 

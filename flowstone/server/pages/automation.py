@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowstone.runs.automation_status import AutomationStatus
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
     from flowstone.server.views.automation_rows import AutomationRow
 
 __all__ = ["DETAIL", "PAGE"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowstone.assets.graph import AssetGraph
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
     from flowstone.server.views.asset_rows import AssetRow
 
 __all__ = ["PAGE"]

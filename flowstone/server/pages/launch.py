@@ -17,7 +17,7 @@ from flowstone.runs.records import Status
 from flowstone.runs.targets import targets_of
 from flowstone.server.pages.launch_config import config_of, fields_of, typed_in
 from flowstone.server.pages.page import Page
-from flowstone.server.pages.partition_ranges import Reader, example_of, ranges_text
+from flowstone.server.partition_ranges import Reader, example_of, ranges_text
 from flowstone.server.problems import told
 from flowstone.server.views.downstream_of_plan import below
 from flowstone.server.views.partition_shapes import overlaid, shapes_of, under_way
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.client.plan import Plan
     from flowstone.runtime.runtime import Runtime
+    from flowstone.server.asked import Asked
     from flowstone.server.pages.launch_config import AssetFields
-    from flowstone.server.pages.page import Asked
 
 __all__ = ["PAGE", "Wanted", "planned"]
 

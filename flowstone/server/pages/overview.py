@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowstone.runs.automation_status import AutomationStatus
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
     from flowstone.server.views.asset_rows import AssetTable
     from flowstone.server.views.needs import Needs
 

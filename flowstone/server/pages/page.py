@@ -8,44 +8,12 @@ from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from datetime import datetime
 
-    from flowstone.runtime.runtime import Runtime
-    from flowstone.server.access.identity import Identity
-    from flowstone.server.known_assets import KnownAssets
-    from flowstone.server.options import ServerOptions
-    from flowstone.server.timelines import Timelines
+    from flowstone.server.asked import Asked
 
-__all__ = ["Act", "Asked", "Page"]
+__all__ = ["Act", "Page"]
 
 Act: TypeAlias = "Callable[[Asked, Mapping[str, str]], Awaitable[str]]"
-
-
-@frozen
-class Asked:
-    """What somebody asks for.
-
-    Attributes:
-        runtime: Where it is read.
-        identity: Who asks.
-        now: The instant that ages are counted from (aware, UTC).
-        path: The parameters in the path.
-        query: Those behind the question mark; of each the last.
-        timelines: The attempts of runs that somebody looks at.
-        known: What is on record of all assets.
-        options: What the server was told.
-        live: Whether the blocks that change while it is open are all that is rendered.
-    """
-
-    runtime: Runtime
-    identity: Identity
-    now: datetime
-    path: Mapping[str, str]
-    query: Mapping[str, str]
-    timelines: Timelines
-    known: KnownAssets
-    options: ServerOptions
-    live: bool = False
 
 
 @frozen

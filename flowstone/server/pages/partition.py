@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flowstone.runs.explanation import Explanation
     from flowstone.runs.records import Materialization
     from flowstone.runtime.runtime import Runtime
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
 
 __all__ = ["PAGE", "partition_asked"]
 

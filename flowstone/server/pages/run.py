@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from flowstone.runs.audit import AuditEntry
     from flowstone.runs.records import Materialization, RunRecord
     from flowstone.runs.running_step import RunningStep
+    from flowstone.server.asked import Asked
     from flowstone.server.log_rows import LogWanted
-    from flowstone.server.pages.page import Asked
     from flowstone.server.views.run_failure import Panel
 
 __all__ = ["PAGE"]

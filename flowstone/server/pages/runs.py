@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowstone.runs.records import RunRecord
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
 
 __all__ = ["PAGE"]
 

@@ -11,7 +11,7 @@ from flowstone.server.views.waiting import answers_awaited
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
 
 __all__ = ["KEYS", "NAVIGATION", "SHELL", "Entry", "shell_values"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from flowstone.actors import ProcessInfo
     from flowstone.runtime.client.nodes import NodeStatus
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
 
 __all__ = ["ONE", "PAGE"]
 

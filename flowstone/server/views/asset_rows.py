@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowstone.runs.partition_states import PartitionStates
     from flowstone.runs.reasons import Reason
     from flowstone.runs.records import Status
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
     from flowstone.server.views.asset_standing import Standing
 
 __all__ = ["AssetRow", "AssetTable", "group_of", "read_assets"]

@@ -13,7 +13,7 @@ from flowstone.counting import count
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
 from flowstone.server.addresses import launch_text_path, partition_text
-from flowstone.server.pages.partition_ranges import ranges_of
+from flowstone.server.partition_ranges import ranges_of
 from flowstone.server.views.partition_shapes import unit_of
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, StepKey
     from flowstone.runs.waits import WaitingStep
     from flowstone.runtime.runtime import Runtime
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
     from flowstone.server.views.asset_rows import AssetTable
     from flowstone.server.views.held_up import HeldUp
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowstone.runs.records import Failure, Materialization, RunRecord
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
 
 __all__ = ["Link", "Panel", "failure_of"]
 

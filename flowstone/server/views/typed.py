@@ -10,7 +10,7 @@ from flowstone.assets.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from flowstone.assets.asset import Asset
-    from flowstone.server.pages.page import Asked
+    from flowstone.server.asked import Asked
 
 __all__ = ["typed"]
 
